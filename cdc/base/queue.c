@@ -1,0 +1,195 @@
+/*
+ * queue.c - one ring, one lock, one condition.
+ *
+ * What must stay true:
+ * - every item in the ring was put with the current generation: put compares it
+ *   under the same lock under which restart raises it and empties the ring. So
+ *   nothing older can be taken once queue_restart() has returned;
+ * - bytes is the sum over the ring. It may exceed max_bytes only while a single
+ *   item does;
+ * - items are freed outside the lock: freeing a large transaction takes a while,
+ *   and the other end need not wait for it.
+ *
+ * Both ends wait for the one condition and look for themselves; with one thread
+ * at each end at most one of them can be waiting, so nobody is woken for nothing.
+ */
+#include "cdc/base/queue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "cdc/base/mem.h"
+#include "cdc/base/wait.h"
+
+#define FIRST_ENTRIES 16
+
+struct queue_entry {
+    void *item;
+    size_t bytes;
+};
+
+void queue_init(struct queue *q, size_t max_bytes, void (*free_item)(void *item))
+{
+    *q = (struct queue){.max_bytes = max_bytes, .generation = 1, .free_item = free_item};
+    pthread_mutex_init(&q->lock, NULL);
+    wait_cond_init(&q->changed);
+}
+
+static void free_ring(const struct queue *q, struct queue_entry *ring, size_t head, size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++)
+        if (q->free_item != NULL)
+            q->free_item(ring[(head + i) % size].item);
+    free(ring);
+}
+
+void queue_done(struct queue *q)
+{
+    free_ring(q, q->ring, q->head, q->count, q->ring_size);
+    q->ring = NULL;
+    q->head = q->count = q->ring_size = q->bytes = 0;
+    pthread_cond_destroy(&q->changed);
+    pthread_mutex_destroy(&q->lock);
+}
+
+static bool has_room(const struct queue *q, size_t bytes)
+{
+    if (q->count == 0)
+        return true;
+    return q->bytes <= q->max_bytes && bytes <= q->max_bytes - q->bytes;
+}
+
+static void push(struct queue *q, void *item, size_t bytes)
+{
+    if (q->count == q->ring_size) {
+        size_t size = q->ring_size > 0 ? q->ring_size * 2 : FIRST_ENTRIES;
+        struct queue_entry *ring = mem_zalloc(size, sizeof *ring);
+        for (size_t i = 0; i < q->count; i++)
+            ring[i] = q->ring[(q->head + i) % q->ring_size];
+        free(q->ring);
+        q->ring = ring;
+        q->ring_size = size;
+        q->head = 0;
+    }
+    q->ring[(q->head + q->count) % q->ring_size] = (struct queue_entry){item, bytes};
+    q->count++;
+    q->bytes += bytes;
+}
+
+enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, size_t bytes,
+                            uint32_t timeout_ms)
+{
+    const struct timespec deadline = wait_deadline(timeout_ms);
+    enum queue_result result;
+    bool in_time = true;
+
+    pthread_mutex_lock(&q->lock);
+    for (;;) {
+        if (q->closed) {
+            result = QUEUE_CLOSED;
+            break;
+        }
+        if (generation != q->generation) {
+            result = QUEUE_STALE;
+            break;
+        }
+        if (has_room(q, bytes)) {
+            push(q, item, bytes);
+            pthread_cond_broadcast(&q->changed);
+            result = QUEUE_OK;
+            break;
+        }
+        if (!in_time) {
+            result = QUEUE_TIMEOUT;
+            break;
+        }
+        in_time = timeout_ms > 0 && wait_until(&q->changed, &q->lock, &deadline);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return result;
+}
+
+enum queue_result queue_take(struct queue *q, uint32_t timeout_ms, void **ret_item)
+{
+    const struct timespec deadline = wait_deadline(timeout_ms);
+    enum queue_result result;
+    bool in_time = timeout_ms > 0;
+
+    pthread_mutex_lock(&q->lock);
+    for (;;) {
+        if (q->count > 0) {
+            struct queue_entry *e = &q->ring[q->head];
+            *ret_item = e->item;
+            q->bytes -= e->bytes;
+            q->head = (q->head + 1) % q->ring_size;
+            q->count--;
+            pthread_cond_broadcast(&q->changed);
+            result = QUEUE_OK;
+            break;
+        }
+        if (q->closed) {
+            result = QUEUE_CLOSED;
+            break;
+        }
+        if (!in_time) {
+            result = QUEUE_TIMEOUT;
+            break;
+        }
+        /* Kept until someone would wait: a wake that comes just before is not lost. */
+        if (q->woken) {
+            q->woken = false;
+            result = QUEUE_TIMEOUT;
+            break;
+        }
+        in_time = wait_until(&q->changed, &q->lock, &deadline);
+    }
+    pthread_mutex_unlock(&q->lock);
+    return result;
+}
+
+uint64_t queue_generation(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    uint64_t generation = q->generation;
+    pthread_mutex_unlock(&q->lock);
+    return generation;
+}
+
+uint64_t queue_restart(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    struct queue_entry *ring = q->ring;
+    size_t head = q->head, count = q->count, size = q->ring_size;
+    q->ring = NULL;
+    q->head = q->count = q->ring_size = q->bytes = 0;
+    uint64_t generation = ++q->generation;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->lock);
+
+    free_ring(q, ring, head, count, size);
+    return generation;
+}
+
+void queue_close(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->closed = true;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_wake(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    q->woken = true;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->lock);
+}
+
+void queue_size(struct queue *q, size_t *ret_count, size_t *ret_bytes)
+{
+    pthread_mutex_lock(&q->lock);
+    *ret_count = q->count;
+    *ret_bytes = q->bytes;
+    pthread_mutex_unlock(&q->lock);
+}

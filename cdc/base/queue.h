@@ -1,0 +1,52 @@
+/*
+ * queue.h - bounded hand-over of items from one thread to another.
+ *
+ * The bound is in bytes. A full queue makes the producer wait; an empty one
+ * takes an item of any size, or a huge one would wait for ever.
+ *
+ * The consumer may start over at any time: queue_restart() throws away what is
+ * queued and begins a new generation. Items put with an older generation are
+ * refused, so that nothing read from before the restart arrives after it.
+ */
+#ifndef BASE_QUEUE_H
+#define BASE_QUEUE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum queue_result { QUEUE_OK, QUEUE_TIMEOUT, QUEUE_STALE, QUEUE_CLOSED };
+
+struct queue_entry;
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* CLOCK_MONOTONIC */
+    struct queue_entry *ring;
+    size_t head, count, ring_size;
+    size_t bytes, max_bytes;
+    uint64_t generation;
+    bool closed;
+    bool woken; /* queue_wake() was called and no waiting consumer has seen it yet */
+    void (*free_item)(void *item);
+};
+
+void queue_init(struct queue *q, size_t max_bytes, void (*free_item)(void *item));
+void queue_done(struct queue *q); /* frees what is queued */
+
+/* Waits while the queue is full, at most timeout_ms. Owns the item only when it
+ * returns QUEUE_OK; QUEUE_STALE if generation is not the current one. */
+enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, size_t bytes,
+                            uint32_t timeout_ms);
+/* Waits while the queue is empty, at most timeout_ms (0: does not wait). The
+ * caller owns *ret_item. QUEUE_CLOSED once closed and empty. */
+enum queue_result queue_take(struct queue *q, uint32_t timeout_ms, void **ret_item);
+uint64_t queue_generation(struct queue *q);
+uint64_t queue_restart(struct queue *q); /* frees what is queued; returns the new generation */
+void queue_close(struct queue *q);       /* wakes both ends; later puts get QUEUE_CLOSED */
+/* A waiting consumer returns QUEUE_TIMEOUT at once; if none is waiting now, the
+ * next that would wait does. */
+void queue_wake(struct queue *q);
+void queue_size(struct queue *q, size_t *ret_count, size_t *ret_bytes);
+
+#endif
