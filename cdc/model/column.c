@@ -1,0 +1,346 @@
+/*
+ * column.c - tables as information_schema describes them, and the canonical form
+ * of what a SELECT returned (value.h says what that is for each kind).
+ */
+#include "cdc/model/column.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cdc/base/mem.h"
+
+static void column_done(struct column *c)
+{
+    for (size_t i = 0; i < c->nlabels; i++)
+        free(c->labels[i]);
+    free(c->labels);
+    free(c->name);
+    free(c->type_text);
+    free(c->charset);
+    free(c->collation);
+}
+
+void table_free(struct table *t)
+{
+    if (t == NULL)
+        return;
+    for (size_t i = 0; t->columns != NULL && i < t->ncolumns; i++)
+        column_done(&t->columns[i]);
+    for (size_t i = 0; t->keys != NULL && i < t->nkeys; i++) {
+        free(t->keys[i].name);
+        free(t->keys[i].columns);
+    }
+    free(t->columns);
+    free(t->keys);
+    free(t->db);
+    free(t->name);
+    free(t);
+}
+
+const struct column *table_column(const struct table *t, const char *name)
+{
+    for (size_t i = 0; i < t->ncolumns; i++)
+        if (strcasecmp(t->columns[i].name, name) == 0)
+            return &t->columns[i];
+    return NULL;
+}
+
+static bool has_ordinal(const size_t *ordinals, size_t count, size_t wanted)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ordinals[i] == wanted)
+            return true;
+    return false;
+}
+
+/* An index names a column once, a caller might not: each must be in the other. */
+static bool same_ordinals(const struct table_key *k, const size_t *ordinals, size_t count)
+{
+    if (k->ncolumns != count)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!has_ordinal(ordinals, count, k->columns[i]) || !has_ordinal(k->columns, count, ordinals[i]))
+            return false;
+    return true;
+}
+
+const struct table_key *table_find_key(const struct table *t, const size_t *ordinals, size_t count)
+{
+    for (size_t i = 0; i < t->nkeys; i++)
+        if (same_ordinals(&t->keys[i], ordinals, count))
+            return &t->keys[i];
+    return NULL;
+}
+
+static void free_labels(char **labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(labels[i]);
+    free(labels);
+}
+
+/* One quoted label; moves *s behind the closing quote. COLUMN_TYPE doubles a
+ * quote, and writes NUL, line end, return and backslash with a backslash
+ * whatever the sql_mode (append_unescaped() of both servers). */
+static char *parse_label(const char **s)
+{
+    const char *p = *s;
+    if (*p++ != '\'')
+        return NULL;
+
+    char *label = mem_alloc(strlen(p) + 1);
+    size_t len = 0;
+    for (;; p++) {
+        char c = *p;
+        if (c == '\'' && *++p != '\'')
+            break;
+        if (c == '\\') {
+            p++;
+            c = *p == 'n' ? '\n' : *p == 'r' ? '\r' : *p == '0' ? '\0' : *p;
+        }
+        /* A label is a C string here: one with a NUL in it is refused with the malformed ones. */
+        if (c == '\0') {
+            free(label);
+            return NULL;
+        }
+        label[len++] = c;
+    }
+    label[len] = '\0';
+    *s = p;
+    return label;
+}
+
+static const char *after_type_name(const char *type_text)
+{
+    if (strncasecmp(type_text, "enum(", 5) == 0)
+        return type_text + 5;
+    if (strncasecmp(type_text, "set(", 4) == 0)
+        return type_text + 4;
+    return NULL;
+}
+
+/* Replaces c->labels; on an error they stay. */
+bool column_parse_labels(struct column *c, const char *type_text, struct err *err)
+{
+    char **labels = NULL;
+    size_t count = 0;
+    const char *s = after_type_name(type_text);
+
+    if (s == NULL)
+        goto malformed;
+    for (;;) {
+        char *label = parse_label(&s);
+        if (label == NULL)
+            goto malformed;
+        labels = mem_realloc(labels, (count + 1) * sizeof *labels);
+        labels[count++] = label;
+        if (*s == ')')
+            break;
+        if (*s++ != ',')
+            goto malformed;
+    }
+    if (s[1] != '\0')
+        goto malformed;
+
+    free_labels(c->labels, c->nlabels);
+    c->labels = labels;
+    c->nlabels = count;
+    return true;
+
+malformed:
+    free_labels(labels, count);
+    return err_set(err, ERR_CONFIG, 0, "cannot read the labels of column %s from its type",
+                   c->name != NULL ? c->name : "?");
+}
+
+static void set_text(struct value *v, const char *text, size_t len)
+{
+    *v = (struct value){text, (uint32_t)len, VALUE_SET};
+}
+
+static bool is_digits(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+    return len > 0;
+}
+
+static bool all_zeros(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (s[i] >= '1' && s[i] <= '9')
+            return false;
+    return true;
+}
+
+/* Behind the point: without trailing zeros, and without the point if nothing is left. */
+static size_t trim_fraction(const char *s, size_t len)
+{
+    if (memchr(s, '.', len) == NULL)
+        return len;
+    while (s[len - 1] == '0')
+        len--;
+    return s[len - 1] == '.' ? len - 1 : len;
+}
+
+/* Integers (ZEROFILL pads them) and DECIMAL. "-00.50" -> "-0.5", "-0.00" -> "0". */
+static void canonical_number(const char *s, size_t len, struct arena *arena, struct value *ret_value)
+{
+    const char *text = s;
+    bool negative = len > 0 && *s == '-';
+    if (len > 0 && (*s == '-' || *s == '+')) {
+        s++;
+        len--;
+    }
+
+    const char *point = len > 0 ? memchr(s, '.', len) : NULL;
+    size_t whole = point != NULL ? (size_t)(point - s) : len;
+    size_t fraction = len - whole - (point != NULL);
+    if ((whole > 0 && !is_digits(s, whole)) || (fraction > 0 && !is_digits(point + 1, fraction)) ||
+        whole + fraction == 0) {
+        set_text(ret_value, text, (size_t)(s - text) + len); /* no number: as it is */
+        return;
+    }
+
+    if (all_zeros(s, len)) {
+        set_text(ret_value, "0", 1);
+        return;
+    }
+    len = trim_fraction(s, len);
+    while (len > 1 && s[0] == '0' && s[1] != '.') {
+        s++;
+        len--;
+    }
+    /* The sign stands right in front unless zeros were taken away between. */
+    bool lacks_zero = s[0] == '.';
+    if (!lacks_zero && !negative) {
+        set_text(ret_value, s, len);
+        return;
+    }
+    if (!lacks_zero && s - text == 1) {
+        set_text(ret_value, text, len + 1);
+        return;
+    }
+    char *copy = arena_alloc(arena, len + 2);
+    size_t n = 0;
+    if (negative)
+        copy[n++] = '-';
+    if (lacks_zero)
+        copy[n++] = '0';
+    memcpy(copy + n, s, len);
+    set_text(ret_value, copy, n + len);
+}
+
+/* The servers' text is the shortest one that reads as the same double; a FLOAT's
+ * value is that of the float, as a row image holds it. */
+static void canonical_double(const struct column *c, const char *text, size_t len, struct arena *arena,
+                             struct value *ret_value)
+{
+    char *end;
+    const char *copy = arena_copy(arena, text, len); /* for the NUL */
+    double d = strtod(copy, &end);
+    if (len == 0 || end != copy + len) {
+        set_text(ret_value, text, len);
+        return;
+    }
+    if (c->kind == COL_FLOAT)
+        d = (double)(float)d;
+    if (d == 0)
+        d = 0; /* not -0 */
+
+    char number[40];
+    int n = snprintf(number, sizeof number, "%.17g", d);
+    set_text(ret_value, arena_copy(arena, number, (size_t)n), (size_t)n);
+}
+
+static void canonical_time(const char *text, size_t len, struct value *ret_value)
+{
+    len = len > 0 ? trim_fraction(text, len) : 0;
+    if (len > 0 && text[0] == '-' && all_zeros(text, len)) {
+        text++;
+        len--;
+    }
+    set_text(ret_value, text, len);
+}
+
+static void canonical_padded(char pad, bool in_front, size_t width, const char *text, size_t len,
+                             struct arena *arena, struct value *ret_value)
+{
+    if (len >= width) {
+        set_text(ret_value, text, len);
+        return;
+    }
+    char *copy = arena_alloc(arena, width);
+    memset(copy, pad, width);
+    if (len > 0)
+        memcpy(copy + (in_front ? width - len : 0), text, len);
+    set_text(ret_value, copy, width);
+}
+
+void column_canonical(const struct column *c, const char *text, size_t len, struct arena *arena,
+                      struct value *ret_value)
+{
+    switch (c->kind) {
+    case COL_INT:
+    case COL_BIT:
+    case COL_DECIMAL: canonical_number(text, len, arena, ret_value); return;
+    case COL_FLOAT:
+    case COL_DOUBLE: canonical_double(c, text, len, arena, ret_value); return;
+    case COL_YEAR: canonical_padded('0', true, 4, text, len, arena, ret_value); return;
+    case COL_TIME:
+    case COL_DATETIME:
+    case COL_TIMESTAMP: canonical_time(text, len, ret_value); return;
+    case COL_BINARY:
+        canonical_padded('\0', false, c->fixed_length ? c->length : 0, text, len, arena, ret_value);
+        return;
+    case COL_DATE:
+    case COL_TEXT:
+    case COL_ENUM:
+    case COL_SET:
+    case COL_JSON:
+    case COL_GEOMETRY:
+    case COL_OTHER: break;
+    }
+    set_text(ret_value, text, len);
+}
+
+/* Kinds that share a number have the same canonical form. */
+static int family(enum column_kind kind)
+{
+    switch (kind) {
+    case COL_ENUM:
+    case COL_SET: return COL_TEXT;
+    case COL_TIMESTAMP: return COL_DATETIME;
+    case COL_FLOAT: return COL_DOUBLE;
+    default: return kind;
+    }
+}
+
+/*
+ * Strict: the same kind, or two kinds whose canonical text means the same in
+ * both, which are TEXT, ENUM and SET; DATETIME and TIMESTAMP; FLOAT and DOUBLE.
+ * INT and DECIMAL are refused although their texts can agree, for a DECIMAL can
+ * hold what an INT cannot; JSON and TEXT since MySQL writes JSON anew.
+ * Whether every value fits (length, scale, digits of the fraction, labels) is
+ * not looked at here: what does not fit is refused by the peer, row by row.
+ */
+bool column_comparable(const struct column *left, const struct column *right, const char **ret_why)
+{
+    if (left->kind == COL_OTHER || right->kind == COL_OTHER) {
+        *ret_why = "a column of this type cannot be mapped";
+        return false;
+    }
+    if (family(left->kind) == family(right->kind))
+        return true;
+
+    if (left->kind == COL_JSON || right->kind == COL_JSON)
+        *ret_why = "JSON can be mapped to JSON only: the server that knows the type writes the text anew";
+    else if (left->kind == COL_DECIMAL || right->kind == COL_DECIMAL)
+        *ret_why = "DECIMAL can be mapped to DECIMAL only: other numbers lose digits";
+    else
+        *ret_why = "the two types hold values of different kinds";
+    return false;
+}

@@ -1,0 +1,74 @@
+/*
+ * feed.h - what joins the two halves of one direction: the reader of the
+ * source's server on one end, the applier on the other.
+ *
+ * The applier says from where it wants the stream (feed_open), as often as it
+ * likes: at its start, and whenever it comes back from an error with only its
+ * stored checkpoint to go by. The reader then starts its stream again where all
+ * its feeds can be served; a feed that is ahead does not see old transactions a
+ * second time.
+ *
+ * A transaction without changes for the link is not put: the source's `read`
+ * position says that it has been passed.
+ */
+#ifndef MODEL_FEED_H
+#define MODEL_FEED_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cdc/base/queue.h"
+#include "cdc/model/change.h"
+#include "cdc/model/link.h"
+#include "cdc/model/pos.h"
+
+/* One per server: written by its reader, read by the appliers it feeds. */
+struct feed_source {
+    pthread_mutex_t lock;
+    struct pos read;         /* all up to here has been put into the feeds */
+    uint64_t foreign_bytes;  /* binlog bytes passed that the daemon did not write: when these
+                              * grow, an idle direction has a reason to store its position */
+    uint64_t epoch;          /* grows each time a stream has been opened and every feed resumed */
+    void (*wake)(void *arg); /* ends a blocked read: set by the reader */
+    void *wake_arg;
+};
+
+struct feed {
+    const struct link *link;
+    enum side from; /* the side that is read */
+    struct feed_source *source;
+    struct queue queue; /* of struct tx */
+
+    pthread_mutex_t lock; /* for what follows */
+    bool wanted;          /* feed_open() was called and the reader has not resumed it yet */
+    bool lost;            /* the reader could not start at `resume`: the source no longer has it */
+    char lost_why[256];
+    bool halted; /* the reader hands on nothing behind what is queued: only a feed_open(), which
+                                  * clears it, starts this feed again. Set before a queue_wake(). */
+    char halted_why[256];
+    struct pos resume;      /* from where */
+    uint64_t resume_rows;   /* row images of the first transaction behind `resume` that are done */
+    uint64_t generation;    /* of the queue, since the last feed_open() */
+    uint64_t resumed_epoch; /* source->epoch from which on source->read counts for this feed;
+                                  * UINT64_MAX while it is lost or halted */
+    _Atomic uint64_t echoes; /* transactions of our own that the reader passed over, with or without a marker */
+};
+
+void feed_source_init(struct feed_source *s);
+void feed_source_done(struct feed_source *s);
+void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
+               size_t queue_bytes);
+void feed_done(struct feed *f);
+
+/* The applier: throws away what is queued, asks for everything behind pos but
+ * the first rows_done row images. */
+void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done);
+/* The applier: a position it may store as read, when its queue is empty and all it took is applied: true
+ * and a copy in *ret_pos if the reader has this feed resumed. Check the queue again after the call: if
+ * it is still empty then all up to ret_pos is applied. ret_pos must be initialised.
+ * It may lie behind what is stored already, when the stream was opened again for another feed: store it only
+ * if pos_covers(ret_pos, stored), and not in the midst of a transaction (rows_done) that it does not end. */
+bool feed_idle_pos(struct feed *f, struct pos *ret_pos, uint64_t *ret_foreign_bytes);
+
+#endif

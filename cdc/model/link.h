@@ -1,0 +1,45 @@
+/*
+ * link.h - a pair of tables: what is mapped to what, by which key, through
+ * which cipher, and who wins a conflict. Read-only once built, shared by all
+ * threads.
+ */
+#ifndef MODEL_LINK_H
+#define MODEL_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cdc/base/cipher.h"
+#include "cdc/model/column.h"
+#include "cdc/model/side.h"
+
+/* One mapped pair of columns. A row of the link is an array of nfields values,
+ * in this order: the mapped columns as in the config, then version, then
+ * updated_at. */
+struct field {
+    const struct column *column[2]; /* by side; borrowed from link->table */
+    struct keyring *keys;           /* NULL: no cipher; owned by the link */
+    enum side sealed_side;          /* where it stands encrypted */
+    enum cipher_encoding encoding;
+};
+
+struct link {
+    char *name;
+    char *server[2];        /* names of server sections, by side */
+    struct table *table[2]; /* by side; owned */
+    struct field *fields;
+    size_t nfields; /* mapped columns + 2 */
+    size_t *key;    /* indexes into fields */
+    size_t nkey;
+    const struct table_key *index[2]; /* the UNIQUE index over the key, by side */
+    const struct column *synced_at[2];
+    enum side authority; /* wins a full tie */
+    bool delete_beats_update;
+};
+
+/* Index into fields. */
+static inline size_t link_version_field(const struct link *l) { return l->nfields - 2; }
+static inline size_t link_updated_field(const struct link *l) { return l->nfields - 1; }
+void link_free(struct link *l); /* NULL is fine */
+
+#endif
