@@ -1,0 +1,529 @@
+/* The config file: what is read, what is refused and with which words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cdc/base/buf.h"
+#include "cdc/base/mem.h"
+#include "config/config.h"
+
+static char dir[] = "/tmp/test_config.XXXXXX";
+
+static int make_dir(void **state)
+{
+    (void)state;
+    unsetenv("TWINLOG_TOKEN");
+    return mkdtemp(dir) != NULL ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    static const char *const names[] = {"a.conf", "b.conf", "sub/c.conf", "secret"};
+    char path[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    snprintf(path, sizeof(path), "%s/sub", dir);
+    rmdir(path);
+    return rmdir(dir);
+}
+
+static const char *write_file(const char *name, const void *text, size_t len, mode_t mode)
+{
+    static char path[200];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, len), (ssize_t)len);
+    assert_int_equal(fchmod(fd, mode), 0);
+    close(fd);
+    return path;
+}
+
+static bool load(const char *text, struct config *c, struct err *err)
+{
+    return config_load(write_file("a.conf", text, strlen(text), 0644), c, err);
+}
+
+/* ---- What is right ---- */
+
+#define SERVERS                                                                                            \
+    "servers = { auth = { host = \"h1\"; server_id = 1; }; customer = { host = \"h2\"; server_id = 2; }; " \
+    "};\n"
+#define SIDES \
+    "left = { server = \"auth\"; table = \"a.x\"; }; right = { server = \"customer\"; table = \"c.y\"; };"
+
+static void test_defaults_are_the_seed(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    if (!load(SERVERS "links = ( { " SIDES " } );", &c, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(c.state_database, "twinlog");
+    assert_string_equal(c.http_host, "127.0.0.1");
+    assert_int_equal(c.http_port, 8080);
+    assert_null(c.http_token.env);
+    assert_int_equal(c.log_level, LOG_INFO);
+    assert_int_equal(c.nservers, 2);
+    assert_int_equal(c.servers[0].port, 3306);
+    assert_string_equal(c.servers[0].user, "twinlog");
+    assert_int_equal(c.servers[0].tls_mode, TLS_OFF);
+    assert_int_equal(c.nlinks, 1);
+
+    const struct config_link *k = &c.links[0];
+    assert_string_equal(k->name, "users");
+    assert_string_equal(k->side[SIDE_RIGHT].db, "c");
+    assert_string_equal(k->side[SIDE_RIGHT].table, "y");
+    assert_int_equal(k->nkey, 1);
+    assert_string_equal(k->key[0], "id");
+    assert_int_equal(k->ncolumns, 4);
+    assert_string_equal(k->columns[2].left, "email_encrypted");
+    assert_string_equal(k->columns[2].right, "email");
+    assert_true(k->columns[2].ciphered);
+    assert_false(k->columns[1].ciphered);
+    assert_int_equal(k->columns[2].sealed_side, SIDE_LEFT);
+    assert_string_equal(k->columns[2].key.env, "ENCRYPTION_KEY");
+    assert_string_equal(k->version, "sync_version");
+    assert_string_equal(k->updated_at, "updated_at");
+    assert_string_equal(k->synced_at, "last_sync_at");
+    assert_int_equal(k->authority, SIDE_LEFT);
+    assert_false(k->delete_beats_update);
+    assert_true(k->initial_sync);
+    assert_int_equal(c.batch_rows, 500);
+    config_done(&c);
+}
+
+static void test_example(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    setenv("TWINLOG_TOKEN", "t0ken", 1);
+    if (!config_load("config/twinlog.conf.example", &c, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(c.http_token.env, "TWINLOG_TOKEN");
+    assert_int_equal(c.nservers, 2);
+    assert_string_equal(c.servers[1].name, "customer");
+    assert_int_equal(c.servers[1].port, 3307);
+    assert_string_equal(c.links[0].side[SIDE_LEFT].table, "client_auth");
+    assert_int_equal(c.links[0].columns[2].nprevious_keys, 1);
+    config_done(&c);
+
+    /* "Not set counts as none": a loopback address needs none. */
+    unsetenv("TWINLOG_TOKEN");
+    assert_true(config_load("config/twinlog.conf.example", &c, &err));
+    assert_null(c.http_token.env);
+    config_done(&c);
+}
+
+static void test_every_key(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    setenv("TT", "x", 1);
+    bool ok = load(
+        "state_database = \"st\"; http = { listen = \"[::]:9000\"; token_env = \"TT\"; };\n"
+        "log = { level = \"debug\"; format = \"json\"; keys = \"hash\"; };\n"
+        "servers = { s-1 = { socket = \"/run/s\"; user = \"u\"; password_file = \"/p\";\n"
+        "  server_id = 4294967295; listen = \"0.0.0.0:1\"; tls = { mode = \"required\"; ca = \"/ca\";\n"
+        "  cert = \"/c\"; key = \"/k\"; }; }; };\n"
+        "links = ( { name = \"L\"; left = { server = \"s-1\"; table = \"`a.b`.`x``y`\"; };\n"
+        "  right = { server = \"s-1\"; table = \"d.t\"; }; key = (\"K2\", \"k1\");\n"
+        "  columns = ( { left = \"k1\"; right = \"r1\"; }, { left = \"k2\"; right = \"r2\"; },\n"
+        "    { left = \"p\"; right = \"s\"; cipher = { side = \"right\"; encoding = \"hex\";\n"
+        "      key_file = \"/key\"; previous_key_file = [\"/old\"]; previous_key_env = [\"OLD\"]; }; } );\n"
+        "  version = \"v\"; updated_at = \"u\"; synced_at = \"w\"; initial_sync = false;\n"
+        "  conflict = { authority = \"right\"; delete_vs_update = \"delete\"; }; } );\n"
+        "limits = { queue_mb = 1; batch_rows = 2; resync_chunk_rows = 3; connect_timeout_s = 4;\n"
+        "  read_timeout_s = 5; stop_timeout_s = 6; };\n"
+        "notify = { url = \"https://h/\"; events = [\"gap\"]; };\n",
+        &c, &err);
+    if (!ok)
+        fail_msg("%s", err.text);
+    const struct config_server *s = config_find_server(&c, "s-1");
+    assert_non_null(s);
+    assert_null(config_find_server(&c, "S-1"));
+    assert_true(s->server_id == UINT32_MAX);
+    assert_null(s->host);
+    assert_string_equal(s->tls_key, "/k");
+    assert_int_equal(s->line, 3);
+    assert_string_equal(c.http_host, "::");
+    const struct config_link *k = &c.links[0];
+    assert_int_equal(k->line, 6);
+    assert_string_equal(k->side[SIDE_LEFT].db, "a.b");
+    assert_string_equal(k->side[SIDE_LEFT].table, "x`y");
+    assert_int_equal(k->nkey, 2);
+    assert_string_equal(k->key[0], "k2"); /* as columns has it */
+    assert_int_equal(k->columns[2].sealed_side, SIDE_RIGHT);
+    assert_int_equal(k->columns[2].encoding, CIPHER_HEX);
+    assert_string_equal(k->columns[2].previous_keys[0].env, "OLD");
+    assert_string_equal(k->columns[2].previous_keys[1].file, "/old");
+    assert_true(k->delete_beats_update);
+    assert_int_equal(k->authority, SIDE_RIGHT);
+    assert_false(k->initial_sync);
+    assert_int_equal(c.queue_mb + c.batch_rows * 10 + c.resync_chunk_rows * 100 + c.connect_timeout_s * 1000 +
+                         c.read_timeout_s * 10000 + c.stop_timeout_s * 100000,
+                     654321);
+    config_done(&c);
+}
+
+/* ---- What is wrong ---- */
+
+#define LINK(rest) SERVERS "links = ( { " SIDES "\n" rest " } );\n"
+#define COLUMNS(rest) \
+    LINK("columns = ( { left = \"id\"; right = \"id\"; }, { left = \"n\"; right = \"n\"; },\n" rest " );")
+#define SERVER(rest) "servers = { auth = { host = \"h\"; server_id = 1;\n" rest " }; };\n"
+
+static const struct bad_case {
+    const char *text;
+    const char *error; /* after "dir/a.conf:" */
+} bad_cases[] = {
+    /* The file as such */
+    {"", "1: servers: is missing"},
+    {"a = ;", "1: a: syntax error"},
+    {"log = { };\nlog = { };", "2: log: duplicate setting name"},
+    {"x = \"open", "1: a string is not closed"},
+    {"\n/* open\n\n", "3: a comment is not closed"},
+    {"limits = { batch_rows = 99999999999999999999; };", "1: a number is too large"},
+    {"@include other", "1: @include needs a file name"},
+    {"\n@include \"nowhere\"", "2: @include: "},
+    {"@include \"a.conf\"", "1: @include is nested more than 10 deep"},
+    /* Keys and types */
+    {"stat_database = \"x\";", "1: stat_database: unknown key; known here: state_database, http"},
+    {"state_database = 5;", "1: state_database: is an integer; must be a string"},
+    {"state_database = \"\";", "1: state_database: is empty"},
+    {"state_database = \"mysql\";", "1: state_database: is the server's own"},
+    {"log = 5;", "1: log: is an integer; must be a group"},
+    {"log = {\nlevel = \"loud\"; };",
+     "2: log.level: is \"loud\"; must be one of \"debug\", \"info\", \"warn\", \"error\""},
+    {"limits = {\n\nbatch_rows = 0; };", "3: limits.batch_rows: is 0; must be from 1 to 100000"},
+    {"limits = { batch_rows = 4294967297; };",
+     "1: limits.batch_rows: is 4294967297; must be from 1 to 100000"},
+    {"limits = { batch_rows = 0x100000001; };", "1: limits.batch_rows: is 4294967297; must be"},
+    {"limits = { batch_rows = \"7\"; };", "1: limits.batch_rows: is a string; must be an integer"},
+    {"limits = { queue_mb = 1.5; };", "1: limits.queue_mb: is a fraction; must be an integer"},
+    /* HTTP */
+    {"http = { listen = \"8080\"; };", "1: http.listen: must be \"host:port\""},
+    {"http = { listen = \"::1:8080\"; };", "1: http.listen: must be \"host:port\""},
+    {"http = { listen = \"h:70000\"; };", "1: http.listen: must be \"host:port\""},
+    {"http = { listen = \"0.0.0.0:80\"; };",
+     "1: http.listen: 0.0.0.0 is not a loopback address and there is no token"},
+    {"http = { listen = \"h:80\"; token_env = \"NOT_SET_AT_ALL\"; };",
+     "1: http.listen: h is not a loopback address"},
+    {"http = { token = \"abc\"; };", "1: http.token: a secret never stands in the config; use token_env"},
+    {"http = { token_file = \"/nowhere/at/all\"; };", "1: http.token_file: /nowhere/at/all: cannot open"},
+    {"notify = { events = []; };", "1: notify.url: is missing"},
+    {"notify = { url = \"ftp://x\"; };", "1: notify.url: must be a string that begins with http"},
+    {"notify = { url = \"http://x\"; events = [\"none\"]; };",
+     "1: notify.events[0]: is \"none\"; must be one of"},
+    /* Servers */
+    {"servers = { };", "1: servers: is empty"},
+    {"servers = ( );", "1: servers: is empty"},
+    {"servers = { left = { host = \"h\"; server_id = 1; }; };", "1: servers.left: cannot be a server's name"},
+    {"servers = { s = {\nserver_id = 1; }; };", "1: servers.s.host: is missing"},
+    {"servers = { s = { host = \"h\"; }; };", "1: servers.s.server_id: is missing"},
+    {SERVER("password = \"p\";"),
+     "2: servers.auth.password: a secret never stands in the config; use password_env"},
+    {SERVER("password_env = \"A\"; password_file = \"/f\";"),
+     "2: servers.auth.password_file: stands beside password_env"},
+    {SERVER("password_env = \"hunter2!\";"),
+     "2: servers.auth.password_env: is no name of an environment variable"},
+    {SERVER("socket = \"/s\";"), "2: servers.auth.socket: stands beside host"},
+    {SERVER("port = 65536;"), "2: servers.auth.port: is 65536; must be from 1 to 65535"},
+    {SERVER("prot = 1;"), "2: servers.auth.prot: unknown key; known here: host, port"},
+    {SERVER("tls = { mode = \"on\"; };"),
+     "2: servers.auth.tls.mode: is \"on\"; must be one of \"off\", \"required\""},
+    {SERVER("tls = { cert = \"/c\"; };"), "2: servers.auth.tls.key: is missing"},
+    {SERVER("listen = \"1.2.3.4:80\";"), "2: servers.auth.listen: 1.2.3.4 is not a loopback address"},
+    {SERVER("listen = \"127.0.0.1:8080\";"), "2: servers.auth.listen: is the address of http.listen"},
+    {"servers = { a = { host = \"h\"; server_id = 1; };\nb = { host = \"i\";\nserver_id = 1; }; };",
+     "3: servers.b.server_id: is 1, as of server a (line 1); each needs its own"},
+    {"servers = { a = { host = \"h\"; server_id = 0; }; };",
+     "1: servers.a.server_id: is 0; must be from 1 to 4294967295"},
+    /* Links */
+    {SERVERS, "1: links: is missing"},
+    {SERVERS "links = { };", "2: links: is empty"},
+    {SERVERS "links = ( {\n } );", "2: links[0].left: is missing"},
+    {SERVERS "links = ( { left = { table = \"a.b\"; }; } );", "2: links[0].left.server: is missing"},
+    {SERVERS "links = ( { left = { server = \"aut\"; table = \"a.b\"; }; } );",
+     "2: links[0].left.server: \"aut\" is no section in servers"},
+    {SERVERS "links = ( { left = { server = \"auth\"; table = \"ab\"; }; } );",
+     "2: links[0].left.table: must be \"database.table\""},
+    {SERVERS "links = ( { left = { server = \"auth\"; table = \"a.b.c\"; }; } );",
+     "2: links[0].left.table: must be"},
+    {SERVERS "links = ( { left = { server = \"auth\"; table = \"`a.b\"; }; } );",
+     "2: links[0].left.table: must be"},
+    {SERVERS "links = ( { left = { server = \"auth\"; table = \"twinlog.b\"; }; } );",
+     "2: links[0].left.table: lies in the state database"},
+    {LINK("name = \"a b\";"), "3: links[0].name: must be 1 to 64 letters"},
+    {LINK("key = [];"), "3: links[0].key: has 0 columns"},
+    {LINK("key = \"id\";"), "3: links[0].key: is a string; must be an array of strings"},
+    {LINK("key = [\"uid\"];"), "3: links[0].key[0]: key column \"uid\" is not mapped"},
+    {LINK("key = [\"id\",\n\"ID\"];"), "4: links[0].key[1]: key column \"ID\" stands twice"},
+    {LINK("key = [\"email_encrypted\"];"), "3: links[0].key[0]: key column \"email_encrypted\" has a cipher"},
+    {LINK("version = \"Name\";"), "3: links[0].version: is a mapped column too"},
+    {LINK("version = \"updated_at\";"), "2: links[0].updated_at: is the column of another of version"},
+    {LINK("conflict = { authority = \"auth\"; };"),
+     "3: links[0].conflict.authority: is \"auth\"; must be one of"},
+    {LINK("initial_sync = 1;"), "3: links[0].initial_sync: is an integer; must be true or false"},
+    {LINK("columns = ( );"), "3: links[0].columns: is empty"},
+    {LINK("columns = ( { left = \"id\"; } );"), "3: links[0].columns[0].right: is missing"},
+    {COLUMNS("{ left = \"ID\"; right = \"x\"; }"),
+     "4: links[0].columns[2].left: \"ID\" is mapped already (line 3)"},
+    {COLUMNS("{ left = \"x\"; right = \"n\"; }"),
+     "4: links[0].columns[2].right: \"n\" is mapped already (line 3)"},
+    {COLUMNS("{ left = \"x\"; right = \"x\"; cipher = { key = \"0123\"; }; }"),
+     "4: links[0].columns[2].cipher.key: a secret never stands in the config; use key_env"},
+    {COLUMNS("{ left = \"x\"; right = \"x\"; cipher = { algorithm = \"des\"; }; }"),
+     "4: links[0].columns[2].cipher.algorithm: is \"des\"; must be one of \"aes-256-gcm\""},
+    {SERVERS "links = ( { " SIDES " },\n{ left = { server = \"auth\"; table = \"a.z\"; }; right = { server = "
+             "\"customer\"; table = \"c.z\"; }; } );",
+     "3: links[1].name: another link has the name already"},
+    /* Tables as a graph */
+    {SERVERS "links = ( { left = { server = \"auth\"; table = \"a.x\"; }; right = { server = \"auth\"; table "
+             "= \"A.X\"; }; } );",
+     "2: links[0]: left and right are one table"},
+    {SERVERS "links = ( { " SIDES " },\n{ name = \"b\"; left = { server = \"customer\"; table = \"c.y\"; };\n"
+             "right = { server = \"auth\"; table = \"a.x\"; }; } );",
+     "3: links[1]: links the same two tables as link users (line 2)"},
+    {SERVERS
+     "links = ( { " SIDES " },\n{ name = \"b\"; left = { server = \"customer\"; table = \"c.y\"; };\n"
+     "right = { server = \"auth\"; table = \"a.z\"; }; },\n"
+     "{ name = \"c\"; left = { server = \"auth\"; table = \"a.z\"; }; right = { server = \"auth\"; table = "
+     "\"a.x\"; }; } );",
+     "5: links[2]: closes a cycle: a.z and a.x"},
+    /* Two sections, one server */
+    {"servers = { p = { host = \"h\"; server_id = 1; }; q = { host = \"h\"; server_id = 2; }; };\n"
+     "links = ( { left = { server = \"p\"; table = \"a.x\"; }; right = { server = \"q\"; table = \"a.x\"; }; "
+     "} );",
+     "2: links[0]: left and right are one table"},
+};
+
+static void test_errors_name_file_line_and_key(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad_cases) / sizeof(*bad_cases); i++) {
+        struct config c;
+        struct err err = ERR_INIT;
+        char wanted[500];
+        snprintf(wanted, sizeof(wanted), "%s/a.conf:%s", dir, bad_cases[i].error);
+        if (load(bad_cases[i].text, &c, &err))
+            fail_msg("taken: %s", bad_cases[i].text);
+        if (strncmp(err.text, wanted, strlen(wanted)) != 0)
+            fail_msg("\n  text:   %s\n  wanted: %s\n  got:    %s", bad_cases[i].text, wanted, err.text);
+        assert_int_equal(err.kind, ERR_CONFIG);
+        assert_null(strchr(err.text, '\n'));
+    }
+}
+
+/* Any prefix of a good file is refused or taken, but never crashes, and what is said has a place. */
+static void test_cut_anywhere(void **state)
+{
+    (void)state;
+    static const char text[] = COLUMNS(
+        "{ left = \"x\"; right = \"y\"; /* c */ cipher = { previous_key_env = [\"A\"]; }; }");
+    char cut[sizeof(text)];
+    for (size_t len = 0; len < sizeof(text); len++) {
+        struct config c;
+        struct err err = ERR_INIT;
+        memcpy(cut, text, len);
+        cut[len] = '\0';
+        if (load(cut, &c, &err)) {
+            config_done(&c);
+            continue;
+        }
+        assert_int_equal(err.kind, ERR_CONFIG);
+        assert_non_null(strstr(err.text, "a.conf:"));
+    }
+}
+
+static void test_forest_is_taken(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    /* a.x - c.y - a.z, and c.y - a.w: chained links are fine. */
+    if (!load(SERVERS "links = ( { " SIDES " },\n"
+                      "{ name = \"b\"; left = { server = \"customer\"; table = \"c.y\"; };"
+                      " right = { server = \"auth\"; table = \"a.z\"; }; },\n"
+                      "{ name = \"c\"; left = { server = \"customer\"; table = \"c.y\"; };"
+                      " right = { server = \"auth\"; table = \"a.w\"; }; } );",
+              &c, &err))
+        fail_msg("%s", err.text);
+    config_done(&c);
+}
+
+static void test_include_names_its_own_lines(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    char path[200], wanted[300];
+    snprintf(path, sizeof(path), "%s/sub", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    static const char deep[] = "// nothing\nlinks = ( { " SIDES "\nbad = 1; } );\n";
+    write_file("sub/c.conf", deep, strlen(deep), 0644);
+    static const char middle[] = SERVERS "@include \"sub/c.conf\" # relative to this file\n";
+    write_file("b.conf", middle, strlen(middle), 0644);
+
+    assert_false(load("# first\n\n  @include \"b.conf\"\n", &c, &err));
+    snprintf(wanted, sizeof(wanted), "%s/sub/c.conf:3: links[0].bad: unknown key", dir);
+    assert_memory_equal(err.text, wanted, strlen(wanted));
+
+    /* By an absolute path, and a mistake behind it, on the right line. */
+    char text[400];
+    snprintf(text, sizeof(text), "@include \"%s/b.conf\"\nlog = { x = 1; };\n", dir);
+    write_file("sub/c.conf", "links = ();\n", 12, 0644);
+    assert_false(load(text, &c, &err));
+    snprintf(wanted, sizeof(wanted), "%s/a.conf:2: log.x: unknown key", dir);
+    assert_memory_equal(err.text, wanted, strlen(wanted));
+}
+
+static void test_numbers_and_strings_of_the_text(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    /* Digits in names, strings and comments are no numbers; # and // in strings no comments. */
+    if (!load("servers = { s99999999999 = { host = \"//h#1 99999999999\\\" /*\"; server_id = 3000000000; /* "
+              "99999999999999999999 */ }; };\n"
+              "links = ( { left = { server = \"s99999999999\"; table = \"a.x\"; };\n"
+              "  right = { server = \"s99999999999\"; table = \"a.y\"; }; } ); # 99999999999999999999\n",
+              &c, &err))
+        fail_msg("%s", err.text);
+    assert_true(c.servers[0].server_id == 3000000000U);
+    assert_string_equal(c.servers[0].host, "//h#1 99999999999\" /*");
+    config_done(&c);
+}
+
+/* ---- Secrets ---- */
+
+static void test_secret_from_environment(void **state)
+{
+    (void)state;
+    char name[] = "TWINLOG_TEST_SECRET", *text;
+    size_t len;
+    struct err err = ERR_INIT;
+    struct config_secret s = {name, NULL}, none = {NULL, NULL};
+    unsetenv(name);
+    assert_false(config_secret_read(&s, &text, &len, &err));
+    assert_int_equal(err.kind, ERR_CONFIG);
+    assert_non_null(strstr(err.text, "TWINLOG_TEST_SECRET: the environment variable is not set"));
+    setenv(name, "top secret", 1);
+    assert_true(config_secret_read(&s, &text, &len, &err));
+    assert_string_equal(text, "top secret");
+    assert_int_equal(len, 10);
+    mem_wipe_free(text, len + 1);
+    assert_true(config_secret_read(&none, &text, &len, &err));
+    assert_int_equal(len, 0);
+    assert_string_equal(text, "");
+    mem_wipe_free(text, 1);
+}
+
+static void test_secret_from_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *content, *secret;
+    } cases[] = {{"pw", "pw"}, {"pw\n", "pw"}, {"pw\r\n", "pw"}, {"pw\n\n", "pw\n"},
+                 {"", ""},     {"\n", ""},     {"a\r", "a\r"}};
+    struct err err = ERR_INIT;
+    char *text;
+    size_t len;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct config_secret s = {
+            NULL, (char *)(uintptr_t)write_file("secret", cases[i].content, strlen(cases[i].content), 0640)};
+        if (!config_secret_read(&s, &text, &len, &err))
+            fail_msg("%s", err.text);
+        assert_string_equal(text, cases[i].secret);
+        assert_int_equal(len, strlen(cases[i].secret));
+        mem_wipe_free(text, len + 1);
+    }
+    struct config_secret s = {NULL, (char *)(uintptr_t)write_file("secret", "pw", 2, 0604)};
+    assert_false(config_secret_read(&s, &text, &len, &err));
+    assert_non_null(strstr(err.text, "mode 0604 lets other users in; chmod o= "));
+    assert_null(strstr(err.text, "pw"));
+    s.file = dir;
+    assert_false(config_secret_read(&s, &text, &len, &err));
+    assert_non_null(strstr(err.text, "is not a regular file"));
+
+    char *big = mem_zalloc(1, 65537);
+    s.file = (char *)(uintptr_t)write_file("secret", big, 65536, 0600);
+    assert_true(config_secret_read(&s, &text, &len, &err));
+    assert_int_equal(len, 65536);
+    mem_wipe_free(text, len + 1);
+    s.file = (char *)(uintptr_t)write_file("secret", big, 65537, 0600);
+    assert_false(config_secret_read(&s, &text, &len, &err));
+    assert_non_null(strstr(err.text, "longer than 64 KiB"));
+    free(big);
+}
+
+static void test_column_keys(void **state)
+{
+    (void)state;
+    static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    char env[] = "TWINLOG_TEST_KEY", old[] = "TWINLOG_TEST_KEY_OLD";
+    struct config_secret previous[2] = {{old, NULL}, {NULL, NULL}};
+    struct config_column c = {
+        .ciphered = true, .key = {env, NULL}, .previous_keys = previous, .nprevious_keys = 2};
+    struct err err = ERR_INIT;
+    unsigned char(*keys)[CIPHER_KEY_BYTES];
+    size_t count;
+
+    /* A raw key that ends in what looks like a line end. */
+    unsigned char raw[CIPHER_KEY_BYTES];
+    memset(raw, 0x80, sizeof(raw));
+    raw[0] = 0;
+    raw[30] = '\r';
+    raw[31] = '\n';
+    previous[1].file = (char *)(uintptr_t)write_file("secret", raw, sizeof(raw), 0600);
+    setenv(env, hex, 1);
+    unsetenv(old);
+    if (!config_column_keys(&c, &keys, &count, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(count, 2); /* the previous key that is not set is left out */
+    assert_int_equal(keys[0][31], 0x1f);
+    assert_memory_equal(keys[1], raw, sizeof(raw));
+    mem_wipe_free(keys, count * CIPHER_KEY_BYTES);
+
+    setenv(old, "too short", 1);
+    assert_false(config_column_keys(&c, &keys, &count, &err));
+    assert_non_null(strstr(err.text, "TWINLOG_TEST_KEY_OLD: "));
+    assert_null(strstr(err.text, "too short"));
+    unsetenv(env);
+    assert_false(config_column_keys(&c, &keys, &count, &err));
+    assert_non_null(strstr(err.text, "TWINLOG_TEST_KEY: the environment variable is not set"));
+    assert_int_equal(err.kind, ERR_CONFIG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults_are_the_seed),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_errors_name_file_line_and_key),
+        cmocka_unit_test(test_cut_anywhere),
+        cmocka_unit_test(test_forest_is_taken),
+        cmocka_unit_test(test_include_names_its_own_lines),
+        cmocka_unit_test(test_numbers_and_strings_of_the_text),
+        cmocka_unit_test(test_secret_from_environment),
+        cmocka_unit_test(test_secret_from_file),
+        cmocka_unit_test(test_column_keys),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
