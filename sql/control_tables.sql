@@ -1,0 +1,42 @@
+-- Control tables of twinlog, one set on every server of a link. Safe to repeat.
+-- The state database is the connection's default database.
+
+-- How far each direction that writes into this server has read its source. The
+-- row moves in the same transaction as the rows it stands for.
+CREATE TABLE IF NOT EXISTS checkpoint (
+  link         VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  source_side  ENUM('left', 'right') NOT NULL COMMENT 'the side that is read',
+  changed      BIGINT UNSIGNED NOT NULL COMMENT 'grows with every write, so that each one is logged',
+  gtid         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'read up to here',
+  binlog_file  VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  binlog_offset BIGINT UNSIGNED NOT NULL,
+  rows_done    BIGINT UNSIGNED NOT NULL COMMENT 'row images of the next transaction that are done',
+  marker       BIGINT UNSIGNED NOT NULL COMMENT 'last marker of the source that was passed',
+  written_at   TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, source_side)
+) ENGINE = InnoDB;
+
+-- A reconcile writes the same marker on both sides: changes of its keys that
+-- stand before it in either log are superseded.
+CREATE TABLE IF NOT EXISTS marker (
+  link       VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  side       ENUM('left', 'right') NOT NULL COMMENT 'the side whose log this row stands in',
+  id         BIGINT UNSIGNED NOT NULL,
+  key_from   LONGBLOB NOT NULL,
+  key_to     LONGBLOB NOT NULL COMMENT 'the same as key_from for a single key',
+  written_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, side, id)
+) ENGINE = InnoDB;
+
+-- Keys whose winner the peer refuses; never the row.
+CREATE TABLE IF NOT EXISTS quarantine (
+  link        VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  key_hash    BINARY(32) NOT NULL COMMENT 'SHA-256 of row_key',
+  row_key     LONGBLOB NOT NULL,
+  source_side ENUM('left', 'right') NOT NULL,
+  error_code  INT UNSIGNED NOT NULL,
+  error       VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  since       TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  tries       INT UNSIGNED NOT NULL DEFAULT 0,
+  PRIMARY KEY (link, key_hash)
+) ENGINE = InnoDB;
