@@ -1,0 +1,469 @@
+/*
+ * dbconn.c - one SQL connection.
+ *
+ * Every session looks the same, whatever the server's defaults are: set_up()
+ * sets all that changes what our statements mean. A lost connection is never
+ * mended silently (no reconnect option): locks and session would be gone, and
+ * the owner has to know.
+ *
+ * Ending a blocked call from another thread: the socket is shut down, not
+ * closed, so that the blocked read returns and nobody else can get the same
+ * descriptor meanwhile. The descriptor and the flag `down` are the only fields
+ * that two threads touch. The flag stays up until the owner has met it, in
+ * dbconn_close() or in a failing dbconn_open(): a shutdown that comes while the
+ * owner is between two connections must not be missed.
+ */
+#include "cdc/db/dbconn.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cdc/base/mem.h"
+#include "cdc/db/dbconn_int.h"
+#include "cdc/db/dberr.h"
+
+/* What may go wrong between two answers of a healthy server is far below this. */
+enum { WRITE_TIMEOUT_S = 60 };
+
+struct dbconn {
+    struct db_options options;
+    MYSQL *mysql; /* NULL: closed */
+    enum db_kind kind;
+    char *version;
+    uint64_t id;
+    size_t max_packet;
+    uint64_t *rows; /* affected by each statement of the last query */
+    size_t nrows, rows_cap;
+    char error_name[DBERR_NAME_MAX];
+
+    pthread_mutex_t lock; /* for the rest */
+    int fd;               /* -1: none */
+    bool down;
+};
+
+struct db_result {
+    MYSQL_RES *res;
+    MYSQL_ROW row; /* NULL: before the first or behind the last */
+    unsigned long *lengths;
+    size_t ncolumns;
+};
+
+/* ---- Life ---- */
+
+bool db_library_init(struct err *err)
+{
+    /* A server that goes away while we write is an error of that call, not our end. */
+    signal(SIGPIPE, SIG_IGN);
+    if (mysql_library_init(0, NULL, NULL) != 0)
+        return err_set(err, ERR_CONFIG, 0, "the MariaDB client library cannot be initialised");
+    return true;
+}
+
+void db_library_done(void) { mysql_library_end(); }
+
+void db_thread_done(void) { mysql_thread_end(); }
+
+struct dbconn *dbconn_new(const struct db_options *options)
+{
+    struct dbconn *c = mem_zalloc(1, sizeof *c);
+
+    c->options = *options;
+    c->fd = -1;
+    pthread_mutex_init(&c->lock, NULL);
+    return c;
+}
+
+void dbconn_free(struct dbconn *c)
+{
+    if (c == NULL)
+        return;
+    dbconn_close(c);
+    pthread_mutex_destroy(&c->lock);
+    free(c->rows);
+    free(c);
+}
+
+void dbconn_close(struct dbconn *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->fd = -1;
+    c->down = false;
+    pthread_mutex_unlock(&c->lock);
+    if (c->mysql != NULL)
+        mysql_close(c->mysql);
+    c->mysql = NULL;
+    free(c->version);
+    c->version = NULL;
+    c->nrows = 0;
+}
+
+void dbconn_shutdown(struct dbconn *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->down = true;
+    if (c->fd >= 0)
+        shutdown(c->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool dbconn_is_open(const struct dbconn *c) { return c->mysql != NULL; }
+
+enum db_kind dbconn_kind(const struct dbconn *c) { return c->kind; }
+
+const char *dbconn_version(const struct dbconn *c) { return c->version != NULL ? c->version : ""; }
+
+uint64_t dbconn_id(const struct dbconn *c) { return c->id; }
+
+const char *dbconn_name(const struct dbconn *c) { return c->options.server->name; }
+
+size_t dbconn_max_packet(const struct dbconn *c) { return c->max_packet; }
+
+const char *dbconn_error_name(const struct dbconn *c) { return c->error_name; }
+
+MYSQL *dbconn_handle(struct dbconn *c) { return c->mysql; }
+
+const struct db_options *dbconn_options(const struct dbconn *c) { return &c->options; }
+
+/* ---- Connect ---- */
+
+static bool fail_with(struct dbconn *c, enum err_kind kind, struct err *err)
+{
+    unsigned code = mysql_errno(c->mysql);
+    char text[sizeof err->text];
+
+    dberr_name(code, mysql_error(c->mysql), c->error_name, sizeof c->error_name);
+    dberr_text(code, mysql_sqlstate(c->mysql), mysql_error(c->mysql), text, sizeof text);
+    return err_set(err, kind, (int)code, "%s", text);
+}
+
+bool dbconn_fail(struct dbconn *c, struct err *err)
+{
+    return fail_with(c, dberr_kind(mysql_errno(c->mysql)), err);
+}
+
+static void set_tls(MYSQL *m, const struct config_server *server)
+{
+    my_bool on = 1, verify = server->tls_mode == TLS_VERIFY_IDENTITY;
+
+    if (server->tls_mode == TLS_OFF)
+        return;
+    mysql_optionsv(m, MYSQL_OPT_SSL_ENFORCE, &on);
+    mysql_optionsv(m, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+    mysql_optionsv(m, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+    /* The library verifies the chain as soon as it is told a CA, and only then; so none is
+     * told where nothing is to be verified, and the system's where the config names none. */
+    if (server->tls_mode == TLS_VERIFY_CA || server->tls_mode == TLS_VERIFY_IDENTITY) {
+        if (server->tls_ca != NULL)
+            mysql_optionsv(m, MYSQL_OPT_SSL_CA, server->tls_ca);
+        else
+            mysql_optionsv(m, MYSQL_OPT_SSL_CAPATH, "/etc/ssl/certs");
+    }
+    if (server->tls_cert != NULL)
+        mysql_optionsv(m, MYSQL_OPT_SSL_CERT, server->tls_cert);
+    if (server->tls_key != NULL)
+        mysql_optionsv(m, MYSQL_OPT_SSL_KEY, server->tls_key);
+}
+
+/* The ways to prove that we know the password, NULL for all. The server chooses one of
+ * them, and may not be the one it claims to be: 3.3.20 refuses a server without TLS
+ * before it says anything only where it is to verify the identity. With verify_ca
+ * it goes on in the open, where somebody in between could ask for the password
+ * itself (mysql_clear_password), or have it encrypted with a key of his own
+ * (the two of MySQL). */
+static const char *safe_plugins(const struct config_server *server)
+{
+    if (server->socket != NULL || server->tls_mode == TLS_VERIFY_IDENTITY)
+        return NULL;
+    if (server->tls_mode == TLS_VERIFY_CA)
+        return "mysql_native_password,client_ed25519,parsec";
+    return "mysql_native_password,client_ed25519,parsec,caching_sha2_password,sha256_password";
+}
+
+static void set_options(MYSQL *m, const struct db_options *o)
+{
+    const struct config_server *server = o->server;
+    unsigned connect_s = o->connect_timeout_s, read_s = o->read_timeout_s, write_s = WRITE_TIMEOUT_S;
+    /* "localhost" shall not mean a socket file when the config says a port. */
+    unsigned protocol = server->socket != NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+    unsigned infile = 0;
+    unsigned long max_packet = 1024UL * 1024 * 1024; /* a binlog event may be as long */
+    my_bool reconnect = 0;
+    const char *plugins = safe_plugins(server);
+
+    mysql_optionsv(m, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
+    mysql_optionsv(m, MYSQL_OPT_READ_TIMEOUT, &read_s);
+    mysql_optionsv(m, MYSQL_OPT_WRITE_TIMEOUT, &write_s);
+    mysql_optionsv(m, MYSQL_OPT_PROTOCOL, &protocol);
+    mysql_optionsv(m, MYSQL_OPT_LOCAL_INFILE, &infile);
+    mysql_optionsv(m, MYSQL_OPT_MAX_ALLOWED_PACKET, &max_packet);
+    mysql_optionsv(m, MYSQL_OPT_RECONNECT, &reconnect);
+    mysql_optionsv(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    mysql_optionsv(m, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "twinlog");
+    if (plugins != NULL)
+        mysql_optionsv(m, MARIADB_OPT_RESTRICTED_AUTH, plugins);
+    set_tls(m, server);
+}
+
+/* 2026 is all that goes wrong with TLS. A line that breaks in the handshake is no reason to
+ * give up; a certificate that does not verify is one. */
+static enum err_kind connect_error_kind(MYSQL *m)
+{
+    static const char *const BROKEN[] = {"eof",      "EOF",    "eset by peer", "roken pipe",
+                                         "imed out", "imeout", "Success"};
+
+    if (mysql_errno(m) != 2026)
+        return dberr_kind(mysql_errno(m));
+    for (size_t i = 0; i < sizeof BROKEN / sizeof *BROKEN; i++)
+        if (strstr(mysql_error(m), BROKEN[i]) != NULL)
+            return ERR_RETRY;
+    return ERR_CONFIG;
+}
+
+static bool connect_server(struct dbconn *c, struct err *err)
+{
+    const struct config_server *server = c->options.server;
+    unsigned long flags = CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS | CLIENT_FOUND_ROWS;
+    char *password;
+    size_t len;
+
+    if (!config_secret_read(&server->password, &password, &len, err))
+        return false;
+    set_options(c->mysql, &c->options);
+    bool ok = mysql_real_connect(c->mysql, server->socket != NULL ? NULL : server->host, server->user,
+                                 password, NULL, server->port, server->socket, flags) != NULL;
+
+    mem_wipe_free(password, len + 1);
+    if (!ok)
+        return fail_with(c, connect_error_kind(c->mysql), err);
+    if (c->mysql->passwd != NULL) /* kept for a reconnect that never comes */
+        mem_wipe(c->mysql->passwd, strlen(c->mysql->passwd));
+    if (server->tls_mode != TLS_OFF && mysql_get_ssl_cipher(c->mysql) == NULL)
+        return err_set(err, ERR_CONFIG, 0, "the server does not offer TLS, and tls.mode asks for it");
+    return true;
+}
+
+/* From here on dbconn_shutdown() reaches the socket. */
+static bool publish_socket(struct dbconn *c, struct err *err)
+{
+    pthread_mutex_lock(&c->lock);
+    bool down = c->down;
+
+    c->fd = (int)mysql_get_socket(c->mysql);
+    pthread_mutex_unlock(&c->lock);
+    return !down || err_set(err, ERR_RETRY, 0, "connection was shut down from our side");
+}
+
+/* ---- Session ---- */
+
+static bool set_up(struct dbconn *c, uint32_t lock_wait_s, struct err *err)
+{
+    struct buf sql = BUF_INIT;
+
+    buf_adds(
+        &sql,
+        "SET NAMES utf8mb4;"
+        /* The absent row of a locking read is locked as a gap at this level only. */
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE;"
+        "SET SESSION time_zone = '+00:00',"
+        /* No NO_ZERO_DATE: what one server holds must pass into the other. The quote is the only
+              * special character of a literal. */
+        " sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,"
+        "NO_BACKSLASH_ESCAPES',"
+        " autocommit = 1, completion_type = 0, foreign_key_checks = 1, unique_checks = 1,"
+        " sql_safe_updates = 0, sql_select_limit = DEFAULT,"
+        " wait_timeout = 31536000, net_write_timeout = 3600, net_read_timeout = 600");
+    buf_addf(&sql, ", innodb_lock_wait_timeout = %u, lock_wait_timeout = %u",
+             lock_wait_s > 0 ? lock_wait_s : 1, lock_wait_s > 0 ? lock_wait_s : 1);
+    /* If our machine vanishes in the middle of a transaction, its locks shall not stay for hours. */
+    buf_adds(&sql, "/*M!100300 , idle_transaction_timeout = 60 */");
+    bool ok = dbconn_query(c, sql.data, sql.len, SIZE_MAX, NULL, err);
+
+    buf_done(&sql);
+    return ok;
+}
+
+/* A locking read must see the newest row, not fail because it is newer than the snapshot. */
+static bool unset_snapshot_isolation(struct dbconn *c, struct err *err)
+{
+    return dbconn_exec(c, "SET SESSION innodb_snapshot_isolation = 0", err);
+}
+
+static bool check_variables(struct dbconn *c, struct err *err)
+{
+    static const char SQL[] =
+        "SHOW SESSION VARIABLES WHERE Variable_name IN"
+        " ('binlog_format', 'innodb_snapshot_isolation', 'log_bin', 'max_allowed_packet')";
+    struct db_result *r = NULL;
+    bool row_format = true, log_bin = false, snapshot = false;
+
+    if (!dbconn_query(c, SQL, sizeof SQL - 1, 0, &r, err))
+        return false;
+    while (db_result_next(r)) {
+        const char *name = db_result_get(r, 0, NULL), *value = db_result_get(r, 1, NULL);
+
+        if (name == NULL || value == NULL)
+            continue;
+        if (strcmp(name, "binlog_format") == 0)
+            row_format = strcmp(value, "ROW") == 0;
+        else if (strcmp(name, "innodb_snapshot_isolation") == 0)
+            snapshot = strcmp(value, "ON") == 0;
+        else if (strcmp(name, "log_bin") == 0)
+            log_bin = strcmp(value, "ON") == 0;
+        else if (strcmp(name, "max_allowed_packet") == 0)
+            c->max_packet = strtoull(value, NULL, 10);
+    }
+    db_result_free(r);
+    if (snapshot && !unset_snapshot_isolation(c, err))
+        return false;
+    if (log_bin && !row_format && !c->options.inspect_only)
+        return err_set(
+            err, ERR_CONFIG, 0,
+            "binlog_format is not ROW; mend with: SET GLOBAL binlog_format = 'ROW' (and binlog_format = ROW"
+            " in the server's config)");
+    if (c->max_packet == 0)
+        return err_set(err, ERR_RETRY, 0, "the server does not tell its max_allowed_packet");
+    return true;
+}
+
+static void learn_server(struct dbconn *c)
+{
+    c->version = mem_strdup(mysql_get_server_info(c->mysql));
+    c->kind = mariadb_connection(c->mysql) ? DB_MARIADB : DB_MYSQL;
+    c->id = mysql_thread_id(c->mysql);
+}
+
+bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err)
+{
+    if (c->mysql != NULL)
+        return true;
+    c->mysql = mysql_init(NULL);
+    if (c->mysql == NULL)
+        return err_set(err, ERR_RETRY, 0, "no memory for a connection");
+    bool ok = connect_server(c, err) && publish_socket(c, err);
+
+    if (ok)
+        learn_server(c);
+    ok = ok && set_up(c, lock_wait_s, err) && check_variables(c, err);
+    if (!ok) {
+        dbconn_close(c);
+        return err_prefix(err, "connect to server %s", dbconn_name(c));
+    }
+    return true;
+}
+
+/* ---- Queries ---- */
+
+static void note_rows(struct dbconn *c, uint64_t rows)
+{
+    if (c->nrows == c->rows_cap) {
+        c->rows_cap = c->rows_cap > 0 ? 2 * c->rows_cap : 16;
+        c->rows = mem_realloc(c->rows, c->rows_cap * sizeof *c->rows);
+    }
+    c->rows[c->nrows++] = rows;
+}
+
+static struct db_result *result_new(MYSQL_RES *res)
+{
+    struct db_result *r = mem_zalloc(1, sizeof *r);
+
+    r->res = res;
+    r->ncolumns = mysql_num_fields(res);
+    return r;
+}
+
+/* The answer of one statement. *ret_kept gets its result set if it has one; ret_kept may be NULL. */
+static bool read_answer(struct dbconn *c, struct db_result **ret_kept, struct err *err)
+{
+    MYSQL_RES *res = mysql_store_result(c->mysql);
+
+    if (res == NULL && mysql_errno(c->mysql) != 0)
+        return dbconn_fail(c, err);
+    note_rows(c, mysql_affected_rows(c->mysql));
+    if (res == NULL)
+        return true;
+    if (ret_kept != NULL)
+        *ret_kept = result_new(res);
+    else
+        mysql_free_result(res);
+    return true;
+}
+
+bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, struct db_result **ret_result,
+                  struct err *err)
+{
+    struct db_result *kept = NULL;
+    size_t i = 0;
+    bool ok;
+
+    c->nrows = 0;
+    c->error_name[0] = '\0';
+    if (c->mysql == NULL)
+        return err_set(err, ERR_RETRY, 0, "not connected");
+    ok = mysql_real_query(c->mysql, sql, len) == 0 || dbconn_fail(c, err);
+    while (ok) {
+        ok = read_answer(c, i == keep && ret_result != NULL ? &kept : NULL, err);
+        if (!ok || !mysql_more_results(c->mysql))
+            break;
+        i++;
+        ok = mysql_next_result(c->mysql) == 0 || dbconn_fail(c, err);
+    }
+    if (!ok) {
+        db_result_free(kept);
+        if (err != NULL)
+            err->index = i;
+        return false;
+    }
+    if (ret_result != NULL)
+        *ret_result = kept;
+    return true;
+}
+
+bool dbconn_exec(struct dbconn *c, const char *sql, struct err *err)
+{
+    return dbconn_query(c, sql, strlen(sql), SIZE_MAX, NULL, err);
+}
+
+uint64_t dbconn_affected_rows(const struct dbconn *c) { return c->nrows > 0 ? c->rows[c->nrows - 1] : 0; }
+
+uint64_t dbconn_statement_rows(const struct dbconn *c, size_t i) { return i < c->nrows ? c->rows[i] : 0; }
+
+/* ---- Results ----
+ *
+ * A server may answer a SELECT with no result set, or one of too few columns: that is
+ * no row, or NULL, to those who read it.
+ */
+
+size_t db_result_rows(const struct db_result *r) { return r != NULL ? mysql_num_rows(r->res) : 0; }
+
+size_t db_result_columns(const struct db_result *r) { return r != NULL ? r->ncolumns : 0; }
+
+bool db_result_next(struct db_result *r)
+{
+    if (r == NULL)
+        return false;
+    r->row = mysql_fetch_row(r->res);
+    r->lengths = r->row != NULL ? mysql_fetch_lengths(r->res) : NULL;
+    return r->row != NULL;
+}
+
+const char *db_result_get(const struct db_result *r, size_t column, size_t *ret_len)
+{
+    assert(r != NULL && r->row != NULL);
+    const char *text = column < r->ncolumns ? r->row[column] : NULL;
+
+    if (ret_len != NULL)
+        *ret_len = text != NULL ? r->lengths[column] : 0;
+    return text;
+}
+
+void db_result_free(struct db_result *r)
+{
+    if (r == NULL)
+        return;
+    mysql_free_result(r->res);
+    free(r);
+}

@@ -1,0 +1,91 @@
+/*
+ * dbconn.h - one SQL connection to a server. cdc/db is the only folder that
+ * includes the client library; nothing of it shows in this header.
+ *
+ * A connection belongs to one thread, but for dbconn_shutdown().
+ */
+#ifndef DB_DBCONN_H
+#define DB_DBCONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cdc/base/buf.h"
+#include "cdc/base/err.h"
+#include "config/config.h"
+
+enum db_kind { DB_MARIADB, DB_MYSQL };
+
+struct dbconn;
+
+struct db_options {
+    const struct config_server *server; /* borrowed as long as the connection lives */
+    uint32_t connect_timeout_s;
+    uint32_t read_timeout_s;
+    bool inspect_only; /* for `check`: opens even where the session's binlog_format is not ROW */
+};
+
+/* Not connected yet; never fails. */
+struct dbconn *dbconn_new(const struct db_options *options);
+void dbconn_free(struct dbconn *c); /* closes; NULL is fine */
+
+/* Connects, or does nothing when connected. The session then has: utf8mb4,
+ * time_zone '+00:00', a fixed sql_mode (STRICT_ALL_TABLES, no backslash
+ * surprises, zero dates allowed), autocommit on, REPEATABLE READ, multi-statements on,
+ * lock wait timeout `lock_wait_s` seconds. The password is read from its source
+ * each time, and wiped. ERR_RETRY when the server is not there; ERR_CONFIG when
+ * it refuses the account or TLS does not come about. */
+bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err);
+void dbconn_close(struct dbconn *c);
+bool dbconn_is_open(const struct dbconn *c);
+/* From any thread: a blocked call returns with ERR_RETRY; the owner closes. */
+void dbconn_shutdown(struct dbconn *c);
+
+/* Known once open. */
+enum db_kind dbconn_kind(const struct dbconn *c);
+const char *dbconn_version(const struct dbconn *c); /* "10.11.19-MariaDB-log" */
+uint64_t dbconn_id(const struct dbconn *c);         /* the server's connection id */
+const char *dbconn_name(const struct dbconn *c);    /* of the server section */
+size_t dbconn_max_packet(const struct dbconn *c);   /* bytes: the longest text that the server takes */
+
+/* One result set as text. A value of NULL stands for SQL NULL. Pointers live
+ * until the result is freed. */
+struct db_result;
+/* Runs one or more statements in one packet, reads every result. The result of
+ * statement number `keep` (0-based) is stored in *ret_result if ret_result is
+ * not NULL (NULL if that statement has none). On an error of statement i,
+ * err->index is i, and the statements behind it did not run. */
+bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, struct db_result **ret_result,
+                  struct err *err);
+/* For short fixed texts: one statement, formatted by hand, no result wanted. */
+bool dbconn_exec(struct dbconn *c, const char *sql, struct err *err);
+uint64_t dbconn_affected_rows(const struct dbconn *c); /* of the last statement; matched, not changed, rows */
+/* Likewise of statement number i of the last dbconn_query(); 0 if it did not run. */
+uint64_t dbconn_statement_rows(const struct dbconn *c, size_t i);
+/* The key or column that the last failed statement's error names, "" if none. */
+const char *dbconn_error_name(const struct dbconn *c);
+
+/* A result of NULL has no rows. */
+size_t db_result_rows(const struct db_result *r);
+size_t db_result_columns(const struct db_result *r);
+/* Moves to the next row; false at the end. */
+bool db_result_next(struct db_result *r);
+/* ret_len may be NULL. NULL also for a column that the result does not have. */
+const char *db_result_get(const struct db_result *r, size_t column, size_t *ret_len);
+void db_result_free(struct db_result *r);
+
+/* Appends a string literal '...' that is safe in our sessions (utf8mb4). */
+void db_quote_text(struct buf *out, const char *text, size_t len);
+/* Appends x'...' for bytes. */
+void db_quote_bytes(struct buf *out, const char *bytes, size_t len);
+/* Appends `name` with back-quotes doubled. */
+void db_quote_name(struct buf *out, const char *name);
+
+/* once per process, before the first thread / after the last */
+bool db_library_init(struct err *err);
+void db_library_done(void);
+/* each thread that used a connection, before it ends */
+void db_thread_done(void);
+
+#endif

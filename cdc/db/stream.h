@@ -1,0 +1,37 @@
+/*
+ * stream.h - asks a server for its binary log, as a replica would, and hands
+ * out raw events one by one. What differs between servers stays in here.
+ */
+#ifndef DB_STREAM_H
+#define DB_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cdc/db/dbconn.h"
+#include "cdc/model/pos.h"
+
+struct stream;
+
+struct stream *stream_new(const struct db_options *options);
+void stream_free(struct stream *s);
+
+/* Connects and starts the dump behind `from`. ERR_LOST: the server purged or
+ * never had that position, err says which. ERR_CONFIG: binlog off, no privilege,
+ * duplicate server id. */
+bool stream_open(struct stream *s, const struct pos *from, struct err *err);
+void stream_close(struct stream *s);
+/* From any thread: ends a blocked stream_next() at once (ERR_RETRY). Safe at any time between new and free. */
+void stream_shutdown(struct stream *s);
+
+/* The next event: header and body, without the packet's status byte and without
+ * checksum, which has been verified. Valid until the next call. Blocks up to the
+ * read timeout; the server's heartbeats (asked for at a third of it) come as events too.
+ * ERR_LOST and ERR_CONFIG as above: servers refuse a position only here. */
+bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, struct err *err);
+
+enum db_kind stream_kind(const struct stream *s);
+const char *stream_version(const struct stream *s);
+
+#endif
