@@ -1,0 +1,918 @@
+/*
+ * The stream is a row of groups, each one transaction or one DDL statement:
+ *
+ *   GTID  { TABLE_MAP... ROWS... }...  XID | QUERY COMMIT       MariaDB
+ *   GTID(standalone)  QUERY
+ *   GTID(XA prepared) ... XA_PREPARE,  later GTID(XA completed) QUERY 'XA COMMIT'
+ *
+ * Positions lie between groups. `at` is the stream's own; a feed that was
+ * resumed further on is ahead: it keeps its own position, and passes over the groups
+ * that are in it, until the stream has come as far. From then on it is level, and
+ * `at` is its position too. So at every moment the place of each feed is known
+ * (place_of(), handed), whatever it was that ended the stream, and a new one
+ * begins at the least of them.
+ *
+ * Large transactions. A feed's transaction that has grown to part_rows or part_bytes
+ * is put as a part when the next row image comes, so a transaction is never
+ * cut without need, and never inside a row image pair. `handed` counts the row images that
+ * are out of the machine's hands, in the numbering of `rows`: a resumed feed
+ * steps over as many. Counting goes by row images, not by changes, for what becomes a
+ * change depends on link and columns.
+ *
+ * Echoes (rule 2). The daemon writes the control row first. So for a link, a group
+ * whose control row comes before any row of the link's table is an echo. The other
+ * order is written by nobody we know, and must not be guessed about.
+ *
+ * Rows are decoded into a scratch arena, mostly as pointers into the event, and
+ * copied to the transaction's arena once it is known that they are a change.
+ */
+#include "cdc/binlog/assemble.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cdc/base/mem.h"
+#include "cdc/binlog/charset.h"
+#include "cdc/binlog/echo.h"
+#include "cdc/binlog/event.h"
+#include "cdc/binlog/rows.h"
+#include "cdc/binlog/statement.h"
+#include "cdc/binlog/tablemap.h"
+
+#define MAX_MAPS 65536 /* tables in one statement: far beyond any server's limit on a join */
+
+struct source {
+    const struct link *link;
+    enum side from;
+    const struct table *table;
+    struct rows_want *wants; /* by ordinal */
+    size_t nwants;
+    struct charset **charsets; /* by field */
+    struct err setup;          /* why the columns cannot be read, or none */
+
+    bool served;
+    bool level;
+    struct pos seen; /* while not level */
+    uint64_t handed; /* row images of the next, or the open, group that need not be put again */
+
+    /* of the open group */
+    bool passed_over; /* in `seen` */
+    bool done;        /* its last transaction has been put */
+    bool echo;
+    uint64_t marker;
+    uint64_t rows; /* row images of the table so far */
+    uint64_t rows_at_savepoint;
+    struct tx *tx; /* NULL: no change yet */
+
+    struct tablemap map;
+};
+
+/* What a table_id stands for, until the end of the statement. */
+struct mapped {
+    uint64_t table_id;
+    enum echo_table control;
+    const struct table *table; /* any link's idea of a tracked table, for its name; NULL: nobody follows it */
+};
+
+struct group {
+    bool open;
+    struct gtid id;
+    bool standalone, prepared;
+    bool savepoint;  /* one was set */
+    bool own;        /* an echo of any link here */
+    bool state_rows; /* rows of the state database */
+    bool other;      /* rows of other tables, or statements */
+    uint64_t bytes;
+};
+
+struct assemble {
+    struct assemble_options options;
+    char *state_database;
+    struct source *sources;
+    size_t nsources;
+
+    struct pos at;
+    struct pos from; /* of this stream */
+    bool level;      /* all served feeds are */
+    uint64_t foreign_bytes;
+    struct group group;
+    struct mapped *maps;
+    size_t nmaps, maps_cap;
+    struct tablemap control_maps[2]; /* checkpoint, marker */
+
+    struct arena scratch; /* of one row image pair */
+    struct value *row[3]; /* before, after, and the after image's key filled up; of the widest link */
+    struct buf query;     /* inflated */
+    struct buf inflated;  /* row images */
+    struct buf plain;     /* an opened value */
+};
+
+/* Wants in order of their columns, as rows_image() walks. */
+static int by_ordinal(const void *a, const void *b)
+{
+    const struct rows_want *x = a, *y = b;
+    return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
+}
+
+static void source_init(struct source *s, const struct assemble_feed *feed)
+{
+    const struct link *link = feed->link;
+    *s = (struct source){
+        .link = link, .from = feed->from, .table = link->table[feed->from], .setup = ERR_INIT};
+    s->wants = mem_zalloc(link->nfields, sizeof(*s->wants));
+    s->charsets = mem_zalloc(link->nfields, sizeof(struct charset *));
+    s->nwants = link->nfields;
+    for (size_t i = 0; i < link->nfields; i++) {
+        const struct column *c = link->fields[i].column[feed->from];
+        if (c->kind == COL_OTHER)
+            err_set(&s->setup, ERR_HALT, 0, "column %s has a type that cannot be mapped", c->name);
+        else if (c->kind == COL_TEXT && !charset_new(c->charset, &s->charsets[i], &s->setup))
+            err_prefix(&s->setup, "column %s", c->name);
+        s->wants[i] = (struct rows_want){c->ordinal, c, s->charsets[i], i};
+    }
+    qsort(s->wants, s->nwants, sizeof(*s->wants), by_ordinal);
+}
+
+static void source_done(struct source *s)
+{
+    for (size_t i = 0; i < s->link->nfields; i++)
+        charset_free(s->charsets[i]);
+    free(s->charsets);
+    free(s->wants);
+    tx_free(s->tx);
+    pos_done(&s->seen);
+    tablemap_done(&s->map);
+}
+
+struct assemble *assemble_new(const struct assemble_options *options)
+{
+    struct assemble *a = mem_zalloc(1, sizeof(*a));
+    size_t widest = 1;
+    a->options = *options;
+    a->options.feeds = NULL; /* the caller's; copied below */
+    a->state_database = mem_strdup(options->state_database);
+    a->nsources = options->nfeeds;
+    a->sources = mem_zalloc(options->nfeeds + 1, sizeof(*a->sources));
+    for (size_t i = 0; i < options->nfeeds; i++) {
+        source_init(&a->sources[i], &options->feeds[i]);
+        if (a->sources[i].nwants > widest)
+            widest = a->sources[i].nwants;
+    }
+    arena_init(&a->scratch);
+    for (size_t i = 0; i < 3; i++)
+        a->row[i] = mem_zalloc(widest, sizeof(struct value));
+    buf_init(&a->query, 0);
+    buf_init(&a->inflated, 0);
+    buf_init(&a->plain, 0);
+    return a;
+}
+
+void assemble_free(struct assemble *a)
+{
+    if (a == NULL)
+        return;
+    for (size_t i = 0; i < a->nsources; i++)
+        source_done(&a->sources[i]);
+    free(a->sources);
+    for (size_t i = 0; i < 2; i++)
+        tablemap_done(&a->control_maps[i]);
+    for (size_t i = 0; i < 3; i++)
+        free(a->row[i]);
+    free(a->maps);
+    arena_done(&a->scratch);
+    buf_done(&a->query);
+    buf_done(&a->inflated);
+    buf_wipe_done(&a->plain);
+    pos_done(&a->at);
+    pos_done(&a->from);
+    free(a->state_database);
+    free(a);
+}
+
+const struct pos *assemble_pos(const struct assemble *a) { return &a->at; }
+
+bool assemble_is_level(const struct assemble *a) { return a->level; }
+
+uint64_t assemble_foreign_bytes(const struct assemble *a) { return a->foreign_bytes; }
+
+bool assemble_serves(const struct assemble *a, size_t feed) { return a->sources[feed].served; }
+
+/* ---- where each feed stands ---- */
+
+/* Everything before the open group (or up to now) that concerns the feed has been put. */
+static const struct pos *place_of(const struct assemble *a, const struct source *s)
+{
+    return s->level ? &a->at : &s->seen;
+}
+
+/* The position behind the open group, for one whose place is p. */
+static void pass_group(const struct assemble *a, const struct event_header *end, struct pos *p)
+{
+    if (a->at.file != NULL && end->next_pos != 0)
+        pos_set_file(p, a->at.file, strlen(a->at.file), end->next_pos);
+    pos_add_gtid(p, a->group.id);
+}
+
+static void drop_tx(struct source *s)
+{
+    tx_free(s->tx);
+    s->tx = NULL;
+}
+
+static void forget_group(struct source *s)
+{
+    drop_tx(s);
+    s->passed_over = s->done = s->echo = false;
+    s->marker = 0;
+    s->rows = s->rows_at_savepoint = 0;
+}
+
+bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uint64_t rows_done,
+                     struct err *err)
+{
+    struct source *s = &a->sources[feed];
+    forget_group(s);
+    s->served = false;
+    if (s->setup.kind != ERR_NONE)
+        return err_set(err, s->setup.kind, 0, "%s.%s: %s", s->table->db, s->table->name, s->setup.text);
+    s->served = true;
+    s->level = false;
+    s->handed = rows_done;
+    pos_copy(&s->seen, pos);
+    tablemap_forget(&s->map);
+    return true;
+}
+
+/* A feed that has left holds nobody up. */
+static void look_level(struct assemble *a)
+{
+    a->level = true;
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (!s->served || s->level)
+            continue;
+        s->level = pos_covers(&a->at, &s->seen);
+        a->level = a->level && s->level;
+    }
+}
+
+void assemble_leave(struct assemble *a, size_t feed)
+{
+    struct source *s = &a->sources[feed];
+    forget_group(s);
+    s->served = false;
+    if (!a->group.open)
+        look_level(a);
+}
+
+static void halt(struct assemble *a, struct source *s, const char *why)
+{
+    forget_group(s);
+    s->served = false;
+    a->options.halt(a->options.arg, (size_t)(s - a->sources), why);
+}
+
+/* Writes down each feed's own place, so that nothing hangs on the stream that ends here. */
+static void unlevel(struct assemble *a, struct source *s)
+{
+    if (s->level) {
+        pos_copy(&s->seen, &a->at);
+        if (s->done) /* its last transaction is out, though not everybody's */
+            pos_add_gtid(&s->seen, a->group.id);
+    }
+    s->level = false;
+    forget_group(s);
+}
+
+bool assemble_start(struct assemble *a, struct pos *ret_from)
+{
+    bool any = false;
+    for (size_t i = 0; i < a->nsources; i++)
+        if (a->sources[i].served)
+            unlevel(a, &a->sources[i]);
+    pos_done(&a->at);
+    for (size_t i = 0; i < a->nsources; i++) {
+        const struct source *s = &a->sources[i];
+        if (!s->served)
+            continue;
+        if (any)
+            pos_min(&a->at, &s->seen);
+        else
+            pos_copy(&a->at, &s->seen);
+        any = true;
+    }
+    a->group = (struct group){0};
+    a->nmaps = 0;
+    pos_copy(&a->from, &a->at);
+    look_level(a);
+    if (any)
+        pos_copy(ret_from, &a->at);
+    return any;
+}
+
+bool assemble_is_first(const struct assemble *a, size_t feed)
+{
+    const struct source *s = &a->sources[feed];
+    return s->served && pos_equal(&a->from, place_of(a, s));
+}
+
+/* ---- transactions ---- */
+
+static bool put_tx(struct assemble *a, struct source *s, struct err *err)
+{
+    struct tx *tx = s->tx;
+    s->tx = NULL;
+    if (a->options.put(a->options.arg, (size_t)(s - a->sources), tx))
+        return true;
+    tx_free(tx);
+    return err_set(err, ERR_STOPPED, 0, "the stream has to begin again");
+}
+
+static struct tx *tx_of(struct source *s)
+{
+    if (s->tx == NULL)
+        s->tx = tx_new();
+    return s->tx;
+}
+
+static void stamp(struct tx *tx, const struct event_header *h)
+{
+    tx->committed_at.v = (int64_t)h->when * 1000000;
+}
+
+static bool put_part(struct assemble *a, struct source *s, const struct event_header *h, struct err *err)
+{
+    uint64_t rows = s->rows;
+    pos_copy(&s->tx->pos, place_of(a, s));
+    s->tx->rows_done = rows;
+    stamp(s->tx, h);
+    if (!put_tx(a, s, err))
+        return false;
+    s->handed = rows;
+    return true;
+}
+
+static bool is_full(const struct assemble *a, const struct tx *tx)
+{
+    return tx != NULL && (tx->nchanges >= a->options.part_rows || tx_bytes(tx) >= a->options.part_bytes);
+}
+
+/* The feed's share of a group that has ended with a commit. */
+static bool finish_source(struct assemble *a, struct source *s, const struct event_header *end,
+                          struct err *err)
+{
+    if (s->handed > s->rows && !s->echo) {
+        halt(
+            a, s,
+            "the transaction behind the checkpoint has fewer rows than were applied: the log is another one");
+        return true;
+    }
+    if (s->echo) {
+        a->options.echo(a->options.arg, (size_t)(s - a->sources));
+        if (s->marker != 0) {
+            tx_of(s)->echo = true;
+            s->tx->marker = s->marker;
+        }
+    } else if (s->handed > 0) {
+        tx_of(s); /* tells that the parts are all */
+    }
+    if (s->tx != NULL) {
+        pos_copy(&s->tx->pos, place_of(a, s));
+        pass_group(a, end, &s->tx->pos);
+        stamp(s->tx, end);
+        if (!put_tx(a, s, err))
+            return false;
+    }
+    return true;
+}
+
+/* Dropped: rolled back, or broken off by a crash of the server. */
+static void drop_source(struct assemble *a, struct source *s)
+{
+    if (s->handed > 0)
+        halt(a, s, "a transaction was rolled back in the log after parts of it were handed on");
+    else
+        drop_tx(s);
+}
+
+static void count_foreign(struct assemble *a)
+{
+    const struct group *g = &a->group;
+    if (!g->own && (g->other || !g->state_rows))
+        a->foreign_bytes += g->bytes;
+}
+
+enum outcome { COMMITTED, ROLLED_BACK };
+
+static bool end_group(struct assemble *a, const struct event_header *end, enum outcome outcome,
+                      bool *ret_moved, struct err *err)
+{
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (!s->served || s->passed_over || s->done)
+            continue;
+        if (outcome == ROLLED_BACK)
+            drop_source(a, s);
+        else if (!finish_source(a, s, end, err))
+            return false;
+        s->done = true;
+        s->handed = 0;
+        if (!s->level)
+            pass_group(a, end, &s->seen);
+    }
+    pass_group(a, end, &a->at);
+    count_foreign(a);
+    a->group.open = false;
+    a->nmaps = 0;
+    for (size_t i = 0; i < a->nsources; i++)
+        forget_group(&a->sources[i]);
+    look_level(a);
+    *ret_moved = true;
+    return true;
+}
+
+/* A server that crashed while it wrote leaves a group without an end; it rolled the transaction back. */
+static void break_off(struct assemble *a)
+{
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (s->served && !s->passed_over)
+            drop_source(a, s);
+        forget_group(s);
+    }
+    a->group.open = false;
+    a->nmaps = 0;
+    look_level(a);
+}
+
+static void begin_group(struct assemble *a, const struct event *e)
+{
+    if (a->group.open)
+        break_off(a);
+    a->group = (struct group){
+        .open = true,
+        .id = e->gtid.id,
+        .standalone = (e->gtid.flags2 & EVENT_GTID_STANDALONE) != 0,
+        .prepared = (e->gtid.flags2 & EVENT_GTID_XA_PREPARED) != 0,
+        .bytes = e->header.size,
+    };
+    a->nmaps = 0;
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        s->passed_over = s->served && !s->level && pos_includes(&s->seen, e->gtid.id);
+    }
+}
+
+/* ---- statements ---- */
+
+static void halt_for(struct assemble *a, struct source *s, const char *fmt)
+{
+    struct err why = ERR_INIT;
+    err_set(&why, ERR_HALT, 0, "%s.%s %s", s->table->db, s->table->name, fmt);
+    halt(a, s, why.text);
+}
+
+static void apply_statement(struct assemble *a, struct source *s, const struct event_query *q)
+{
+    switch (statement_effect(q->sql, q->sql_len, q->db, q->db_len, s->table->db, s->table->name)) {
+    case STATEMENT_HARMLESS: break;
+    case STATEMENT_ALTERS: tablemap_forget(&s->map); break; /* looked at anew with the next rows */
+    case STATEMENT_WRITES:
+        halt_for(
+            a, s,
+            "was written by a statement that the log holds as text, not as rows: set binlog_format = ROW");
+        break;
+    case STATEMENT_EMPTIES:
+        halt_for(a, s, "was emptied by TRUNCATE: no row event tells which rows it held");
+        break;
+    case STATEMENT_REPLACES: halt_for(a, s, "was dropped, renamed or replaced"); break;
+    }
+}
+
+static void note_savepoint(struct assemble *a)
+{
+    if (a->group.savepoint)
+        return;
+    a->group.savepoint = true;
+    for (size_t i = 0; i < a->nsources; i++)
+        a->sources[i].rows_at_savepoint = a->sources[i].rows;
+}
+
+/* Logged only if another engine's rows must stay; ours behind the savepoint did not. Which one is meant does
+ * not matter where no row of the table stands behind the first. */
+static void roll_back_to(struct assemble *a)
+{
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (s->served && !s->passed_over && !s->echo && s->rows > s->rows_at_savepoint)
+            halt_for(a, s, "was written by a transaction that was rolled back to a savepoint in part");
+    }
+}
+
+static bool take_query(struct assemble *a, const struct event *e, bool *ret_moved, struct err *err)
+{
+    switch (statement_kind(e->query.sql, e->query.sql_len)) {
+    case STATEMENT_BEGIN:
+    case STATEMENT_XA_INSIDE: return true;
+    case STATEMENT_SAVEPOINT: note_savepoint(a); return true;
+    case STATEMENT_ROLLBACK_TO: roll_back_to(a); return true;
+    case STATEMENT_COMMIT:
+    case STATEMENT_XA_DONE: return !a->group.open || end_group(a, &e->header, COMMITTED, ret_moved, err);
+    case STATEMENT_ROLLBACK: return !a->group.open || end_group(a, &e->header, ROLLED_BACK, ret_moved, err);
+    case STATEMENT_OTHER: break;
+    }
+    a->group.other = true;
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (s->served && !s->passed_over)
+            apply_statement(a, s, &e->query);
+    }
+    if (a->group.open && a->group.standalone)
+        return end_group(a, &e->header, COMMITTED, ret_moved, err);
+    return true;
+}
+
+/* ---- table maps ---- */
+
+static bool is_table(const struct table *t, const struct event_table_map *m)
+{
+    return strlen(t->name) == m->table_len && memcmp(t->name, m->table, m->table_len) == 0 &&
+           strlen(t->db) == m->db_len && memcmp(t->db, m->db, m->db_len) == 0;
+}
+
+static bool same_table(const struct table *a, const struct table *b)
+{
+    return a == b || (strcmp(a->name, b->name) == 0 && strcmp(a->db, b->db) == 0);
+}
+
+/* Does the feed want to know of this group's rows? */
+static bool wants_rows(const struct source *s) { return s->served && !s->passed_over && !s->echo; }
+
+static void map_source(struct assemble *a, struct source *s, const struct event_table_map *m)
+{
+    struct err err = ERR_INIT;
+    bool same;
+    if (tablemap_take(&s->map, m, &same, &err) &&
+        (same || rows_check_table(m, s->map.columns, s->table, &err)))
+        return;
+    tablemap_forget(&s->map);
+    halt(a, s, err.text);
+}
+
+static bool map_control(struct assemble *a, const struct event_table_map *m, enum echo_table which,
+                        struct err *err)
+{
+    struct tablemap *map = &a->control_maps[which == ECHO_MARKER];
+    bool same;
+    return tablemap_take(map, m, &same, err) && echo_check_columns(which, map, err);
+}
+
+static struct mapped *find_map(struct assemble *a, uint64_t table_id)
+{
+    for (size_t i = a->nmaps; i > 0; i--)
+        if (a->maps[i - 1].table_id == table_id)
+            return &a->maps[i - 1];
+    return NULL;
+}
+
+static struct mapped *add_map(struct assemble *a, uint64_t table_id, struct err *err)
+{
+    struct mapped *m = find_map(a, table_id);
+    if (m != NULL)
+        return m;
+    if (a->nmaps == MAX_MAPS) {
+        err_set(err, ERR_HALT, 0, "a statement maps more than %d tables", MAX_MAPS);
+        return NULL;
+    }
+    if (a->nmaps == a->maps_cap) {
+        a->maps_cap = a->maps_cap > 0 ? a->maps_cap * 2 : 16;
+        a->maps = mem_realloc(a->maps, a->maps_cap * sizeof(*a->maps));
+    }
+    return &a->maps[a->nmaps++];
+}
+
+static bool take_map(struct assemble *a, const struct event_table_map *map, struct err *err)
+{
+    struct mapped *m = add_map(a, map->table_id, err);
+    if (m == NULL)
+        return false;
+    *m = (struct mapped){map->table_id, echo_table_of(a->state_database, map), NULL};
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (!is_table(s->table, map))
+            continue;
+        m->table = s->table;
+        if (wants_rows(s))
+            map_source(a, s, map);
+    }
+    if (m->control == ECHO_CHECKPOINT || m->control == ECHO_MARKER)
+        return map_control(a, map, m->control, err);
+    return true;
+}
+
+/* ---- rows ---- */
+
+static void copy_row(const struct value *from, size_t nfields, struct arena *arena,
+                     const struct value **ret_row)
+{
+    struct value *row = arena_alloc(arena, nfields * sizeof(*row));
+    for (size_t i = 0; i < nfields; i++) {
+        row[i] = from[i];
+        if (from[i].data != NULL)
+            row[i].data = arena_copy(arena, from[i].data, from[i].len);
+    }
+    *ret_row = row;
+}
+
+/* before or after is NULL for a row that is absent then. key_row holds the key's fields. */
+static bool add_change(struct source *s, const struct value *key_row, const struct value *before,
+                       const struct value *after, bool incomplete)
+{
+    struct tx *tx = tx_of(s);
+    struct key key;
+    if (!key_of(s->link, key_row, &tx->arena, &key))
+        return false;
+    struct change *c = tx_add_change(tx);
+    c->key = key;
+    c->incomplete = incomplete;
+    c->row_no = s->rows;
+    if (before != NULL)
+        copy_row(before, s->link->nfields, &tx->arena, &c->before);
+    if (after != NULL)
+        copy_row(after, s->link->nfields, &tx->arena, &c->after);
+    return true;
+}
+
+/* An after image that lacks a field says that the field did not change. */
+static bool is_unchanged(const struct link *link, const struct value *before, const struct value *after)
+{
+    for (size_t i = 0; i < link->nfields; i++)
+        if (after[i].state != VALUE_MISSING && !value_equal(&before[i], &after[i]))
+            return false;
+    return true;
+}
+
+static bool is_incomplete(const struct link *link, const struct value *row)
+{
+    for (size_t i = 0; row != NULL && i < link->nfields; i++)
+        if (row[i].state == VALUE_MISSING)
+            return true;
+    return false;
+}
+
+static bool same_key(const struct link *link, const struct value *a, const struct value *b)
+{
+    for (size_t i = 0; i < link->nkey; i++)
+        if (!value_equal(&a[link->key[i]], &b[link->key[i]]))
+            return false;
+    return true;
+}
+
+/* The key's fields after an update: those that the after image lacks are as they were. */
+static const struct value *key_after(struct assemble *a, const struct link *link, const struct value *before,
+                                     const struct value *after)
+{
+    struct value *row = a->row[2];
+    for (size_t i = 0; i < link->nkey; i++) {
+        size_t f = link->key[i];
+        row[f] = after[f].state == VALUE_MISSING ? before[f] : after[f];
+    }
+    return row;
+}
+
+static bool take_update(struct assemble *a, struct source *s, const struct value *before,
+                        const struct value *after)
+{
+    bool incomplete = is_incomplete(s->link, before) || is_incomplete(s->link, after);
+    if (is_unchanged(s->link, before, after))
+        return true;
+    const struct value *key_row = key_after(a, s->link, before, after);
+    if (same_key(s->link, before, key_row))
+        return add_change(s, before, before, after, incomplete);
+    return add_change(s, before, before, NULL, incomplete) && add_change(s, key_row, NULL, after, incomplete);
+}
+
+/* Ciphered fields on their sealed side -> the plain text. */
+static void open_sealed(struct assemble *a, const struct source *s, struct value *row)
+{
+    for (size_t i = 0; i < s->link->nfields; i++) {
+        const struct field *f = &s->link->fields[i];
+        if (f->keys == NULL || f->sealed_side != s->from || row[i].state != VALUE_SET)
+            continue;
+        buf_clear(&a->plain);
+        if (!cipher_open(f->keys, f->encoding, row[i].data, row[i].len, &a->plain)) {
+            row[i].state = VALUE_SEALED;
+            continue;
+        }
+        row[i].data = arena_copy(&a->scratch, a->plain.len > 0 ? a->plain.data : "", a->plain.len);
+        row[i].len = (uint32_t)a->plain.len;
+    }
+}
+
+/* One image of a row; wanted: decode it, otherwise step over it. */
+static bool read_image(struct assemble *a, struct source *s, struct cursor *c, const uint8_t *present,
+                       bool wanted, struct value *ret_row, struct err *err)
+{
+    if (!rows_image(c, s->map.columns, s->map.ncolumns, present, s->wants, wanted ? s->nwants : 0, ret_row,
+                    &a->scratch, err))
+        return err_prefix(err, "%s.%s", s->table->db, s->table->name);
+    if (wanted)
+        open_sealed(a, s, ret_row);
+    return true;
+}
+
+/* One row image, or the pair of an update. err: why the feed cannot go on; ERR_STOPPED: nothing can. */
+static bool take_row(struct assemble *a, struct source *s, const struct event *e, struct cursor *c,
+                     struct err *err)
+{
+    const struct event_rows *r = &e->rows;
+    struct value *row[2] = {a->row[0], a->row[1]};
+    if (is_full(a, s->tx) && !put_part(a, s, &e->header, err))
+        return false;
+
+    arena_reset(&a->scratch);
+    s->rows++;
+    bool wanted = s->rows > s->handed;
+    for (int i = 0; i < (r->op == EVENT_UPDATE ? 2 : 1); i++)
+        if (!read_image(a, s, c, r->present[i], wanted, row[i], err))
+            return false;
+    if (!wanted)
+        return true;
+
+    bool ok;
+    if (r->op == EVENT_UPDATE)
+        ok = take_update(a, s, row[0], row[1]);
+    else if (r->op == EVENT_INSERT)
+        ok = add_change(s, row[0], NULL, row[0], is_incomplete(s->link, row[0]));
+    else
+        ok = add_change(s, row[0], row[0], NULL, is_incomplete(s->link, row[0]));
+    if (!ok)
+        return err_set(err, ERR_HALT, 0, "%s.%s: a row image without a readable key", s->table->db,
+                       s->table->name);
+    return true;
+}
+
+static bool take_table_rows(struct assemble *a, struct source *s, const struct event *e, const uint8_t *data,
+                            size_t len, struct err *err)
+{
+    struct cursor c = cursor_of(data, len);
+    if (a->group.prepared)
+        return err_set(err, ERR_HALT, 0,
+                       "%s.%s was written by an XA transaction: its rows are logged before it is"
+                       " known whether they count",
+                       s->table->db, s->table->name);
+    if (s->map.ncolumns != e->rows.ncolumns || s->map.ncolumns == 0)
+        return err_set(err, ERR_HALT, 0, "%s.%s: rows do not fit the table map", s->table->db,
+                       s->table->name);
+    while (cursor_left(&c) > 0) {
+        const uint8_t *start = c.p;
+        if (!take_row(a, s, e, &c, err))
+            return false;
+        if (c.p == start) /* images without a byte would never end */
+            return err_set(err, ERR_HALT, 0, "%s.%s: malformed row image", s->table->db, s->table->name);
+    }
+    return true;
+}
+
+static bool is_link(const struct echo_row *row, const struct link *link)
+{
+    return strlen(link->name) == row->link_len && memcmp(link->name, row->link, row->link_len) == 0;
+}
+
+static void mark_echo(struct assemble *a, struct source *s, bool is_marker, const struct echo_row *row)
+{
+    if (!s->served || s->passed_over)
+        return;
+    if (s->rows > 0 && !s->echo) {
+        halt_for(a, s, "was written before the control row in one transaction: the daemon does not write so");
+        return;
+    }
+    s->echo = true;
+    if (is_marker && row->side == s->from && row->id > s->marker)
+        s->marker = row->id;
+}
+
+static bool take_control_rows(struct assemble *a, enum echo_table which, const struct event *e,
+                              const uint8_t *data, size_t len, struct err *err)
+{
+    struct cursor c = cursor_of(data, len);
+    bool is_marker = which == ECHO_MARKER && e->rows.op == EVENT_INSERT;
+    while (cursor_left(&c) > 0) {
+        const uint8_t *start = c.p;
+        struct echo_row row;
+        arena_reset(&a->scratch);
+        if (!echo_row_next(&c, &e->rows, &a->control_maps[which == ECHO_MARKER], &row, &a->scratch, err))
+            return false;
+        if (c.p == start)
+            return err_set(err, ERR_HALT, 0, "malformed row image of a control table");
+        for (size_t i = 0; i < a->nsources; i++) {
+            if (!is_link(&row, a->sources[i].link))
+                continue;
+            a->group.own = true;
+            mark_echo(a, &a->sources[i], is_marker, &row);
+        }
+    }
+    return true;
+}
+
+static bool take_mapped_rows(struct assemble *a, const struct mapped *m, const struct event *e,
+                             struct err *err)
+{
+    if (m->control == ECHO_FOREIGN)
+        a->group.other = true;
+    else
+        a->group.state_rows = true;
+    bool control = m->control == ECHO_CHECKPOINT || m->control == ECHO_MARKER;
+    if (m->table == NULL && !control)
+        return true;
+
+    const uint8_t *data;
+    size_t len;
+    if (!event_rows_data(&e->rows, &a->inflated, &data, &len, err))
+        return false;
+    if (control && !take_control_rows(a, m->control, e, data, len, err))
+        return false;
+    for (size_t i = 0; m->table != NULL && i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        struct err why = ERR_INIT;
+        if (!wants_rows(s) || !same_table(s->table, m->table))
+            continue;
+        if (take_table_rows(a, s, e, data, len, &why))
+            continue;
+        if (why.kind == ERR_STOPPED) {
+            *err = why;
+            return false;
+        }
+        halt(a, s, why.text);
+    }
+    return true;
+}
+
+static bool take_rows(struct assemble *a, const struct event *e, struct err *err)
+{
+    if (!a->group.open)
+        return err_set(err, ERR_HALT, 0, "rows outside of a transaction");
+    if (e->rows.table_id != EVENT_ROWS_DUMMY_TABLE) {
+        const struct mapped *m = find_map(a, e->rows.table_id);
+        if (m == NULL)
+            return err_set(err, ERR_HALT, 0, "rows of a table that no table map announced");
+        if (!take_mapped_rows(a, m, e, err))
+            return false;
+    }
+    if (e->rows.flags & EVENT_ROWS_STMT_END)
+        a->nmaps = 0;
+    return true;
+}
+
+/* ---- the stream itself ---- */
+
+/* A made-up ROTATE names the file that the stream is in, a real one the file that follows. */
+static void take_rotate(struct assemble *a, const struct event *e, bool *ret_moved)
+{
+    const struct event_file *f = &e->file;
+    bool same = a->at.file != NULL && strlen(a->at.file) == f->name_len &&
+                memcmp(a->at.file, f->name, f->name_len) == 0;
+    if (same && (e->header.flags & EVENT_FLAG_ARTIFICIAL) != 0)
+        return; /* says 4 although the stream begins where we asked */
+    pos_set_file(&a->at, f->name, f->name_len, f->offset);
+    *ret_moved = true;
+}
+
+/* Sent when the server has nothing more: nobody can be ahead of that. */
+static void take_heartbeat(struct assemble *a, const struct event *e, bool *ret_moved)
+{
+    if (a->group.open || e->file.name_len == 0)
+        return;
+    for (size_t i = 0; i < a->nsources; i++)
+        a->sources[i].level = true;
+    a->level = true;
+    pos_set_file(&a->at, e->file.name, e->file.name_len, e->file.offset);
+    *ret_moved = true;
+}
+
+bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *ret_moved, struct err *err)
+{
+    struct event e;
+    *ret_moved = false;
+    if (!event_decode(data, len, &a->query, &e, err))
+        return false;
+    if (a->group.open && e.kind != EVENT_GTID)
+        a->group.bytes += e.header.size;
+
+    switch (e.kind) {
+    case EVENT_PASS: return true;
+    case EVENT_FORMAT:
+        if (a->group.open) /* begins a file: groups do not span files */
+            break_off(a);
+        return true;
+    case EVENT_ROTATE: take_rotate(a, &e, ret_moved); return true;
+    case EVENT_HEARTBEAT: take_heartbeat(a, &e, ret_moved); return true;
+    case EVENT_GTID: begin_group(a, &e); return true;
+    case EVENT_QUERY: return take_query(a, &e, ret_moved, err);
+    case EVENT_XID:
+    case EVENT_XA_PREPARE: return !a->group.open || end_group(a, &e.header, COMMITTED, ret_moved, err);
+    case EVENT_TABLE_MAP: return take_map(a, &e.map, err);
+    case EVENT_ROWS: return take_rows(a, &e, err);
+    }
+    return true;
+}

@@ -1,0 +1,72 @@
+/*
+ * assemble.h - the events of one stream, one by one -> for each feed the
+ * transactions that change its table (struct tx).
+ *
+ * A value machine: no thread, no connection, no clock. Feeds are named by
+ * their index in the options.
+ */
+#ifndef BINLOG_ASSEMBLE_H
+#define BINLOG_ASSEMBLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cdc/base/err.h"
+#include "cdc/model/change.h"
+#include "cdc/model/link.h"
+#include "cdc/model/pos.h"
+
+struct assemble;
+
+struct assemble_feed {
+    const struct link *link;
+    enum side from; /* the side whose table is read */
+};
+
+struct assemble_options {
+    const char *state_database;
+    const struct assemble_feed *feeds; /* copied; links are borrowed */
+    size_t nfeeds;
+    size_t part_rows, part_bytes; /* see reader.h */
+
+    /* A transaction, or a part of one. True: taken, and owned now. False: not taken, and the caller wants no
+     * more for now: assemble_event() fails with ERR_STOPPED, and the stream has to begin again at
+     * assemble_start(). */
+    bool (*put)(void *arg, size_t feed, struct tx *tx);
+    /* This feed cannot go on; it gets nothing more until assemble_resume(). */
+    void (*halt)(void *arg, size_t feed, const char *why);
+    /* A transaction of this feed's own link has passed; it is put too if it holds markers. */
+    void (*echo)(void *arg, size_t feed);
+    void *arg;
+};
+
+struct assemble *assemble_new(const struct assemble_options *options);
+void assemble_free(struct assemble *a);
+
+/* From now on the feed wants what is behind pos, but for the first rows_done row images of the first
+ * transaction there. To be followed by assemble_start(). ERR_HALT if the link's columns cannot be read at
+ * all. */
+bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uint64_t rows_done,
+                     struct err *err);
+/* The feed wants nothing more. */
+void assemble_leave(struct assemble *a, size_t feed);
+bool assemble_serves(const struct assemble *a, size_t feed);
+
+/* A stream is going to be opened: forgets what is unfinished and says where it must begin so that no feed
+ * misses anything. False, and no position, if there is no feed to serve. */
+bool assemble_start(struct assemble *a, struct pos *ret_from);
+/* Would this feed alone have made the stream begin where it did? */
+bool assemble_is_first(const struct assemble *a, size_t feed);
+
+/* The next event. *ret_moved: assemble_pos() is another one now. ERR_HALT concerns all feeds. */
+bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *ret_moved, struct err *err);
+
+/* All up to here has been put. */
+const struct pos *assemble_pos(const struct assemble *a);
+/* No feed is ahead of the stream (any more). */
+bool assemble_is_level(const struct assemble *a);
+/* Bytes of transactions passed that the daemon did not write. */
+uint64_t assemble_foreign_bytes(const struct assemble *a);
+
+#endif

@@ -1,0 +1,583 @@
+/*
+ * The thread around assemble.c: asks for a stream, hands its events over, puts
+ * what comes out into the queues.
+ *
+ *   wait for a wish -> take the wishes -> open where all can be served -> pump, until something ends the stream
+ *
+ * Everything that goes wrong, and everything that is wished, ends the stream and
+ * begins this circle anew. That costs a reconnect now and then and leaves one
+ * way through the code: what each feed has got, to the row, is known at every
+ * moment (assemble_start()), so no event is lost or given twice.
+ *
+ * Waiting. Two things can hold the thread: a read, which reader_wake() ends with
+ * stream_shutdown(), and a full queue. The wait for the queue is in short steps and looks at
+ * `woken` and the stop flag between them, for the applier behind a full queue
+ * may be the one that wants to be opened again, or another feed's applier
+ * may not be made to wait for a stalled one.
+ *
+ * `read` and `epoch` (feed.c says what they are for) are published only while no
+ * feed is ahead of the stream: `read` never goes back.
+ */
+#include "cdc/binlog/reader.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cdc/base/backoff.h"
+#include "cdc/base/clock.h"
+#include "cdc/base/log.h"
+#include "cdc/base/mem.h"
+#include "cdc/binlog/assemble.h"
+#include "cdc/db/stream.h"
+
+#define PUT_STEP_MS 100
+#define WISH_STEP_MS 200
+#define PATIENCE_MS 500 /* for the other feeds' wishes at a start */
+#define SAME_FAILURE_US ((int64_t)60 * 1000000)
+
+/* What the reader knows of a feed beside what assemble.c does. */
+struct outlet {
+    struct feed *feed;
+    uint64_t generation;
+    bool stale;  /* the feed is being opened anew: what it had is void */
+    bool closed; /* nobody takes from it any more */
+};
+
+struct reader {
+    struct reader_options options;
+    struct outlet *outlets;
+    struct stream *stream;
+    struct assemble *assemble;
+    struct backoff backoff;
+    pthread_t thread;
+    bool started;
+
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    atomic_bool woken;
+    unsigned waking; /* calls of reader_wake() under way */
+
+    uint64_t epoch; /* of the source: nobody else writes it */
+    bool published; /* this stream has been announced */
+    bool patient;   /* more wishes are likely to come at once */
+    bool halted;    /* the last feed has been given up */
+
+    char failure[sizeof(((struct err *)0)->text)]; /* the last one logged */
+    mono_us failure_at;
+};
+
+/* ---- waking ---- */
+
+static void reader_wake(void *arg)
+{
+    struct reader *r = arg;
+    pthread_mutex_lock(&r->lock);
+    atomic_store(&r->woken, true);
+    r->waking++;
+    pthread_cond_broadcast(&r->cond);
+    pthread_mutex_unlock(&r->lock);
+
+    stream_shutdown(r->stream);
+
+    pthread_mutex_lock(&r->lock);
+    r->waking--;
+    pthread_cond_broadcast(&r->cond);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* What was wished so far is about to be done, and no shutdown that belongs to it may hit the next stream: it
+ * would look like a failure. So those under way are waited for, and their effect, which lasts until then,
+ * ends with the close. What comes behind this either shows in `woken` before the stream is opened, or hits
+ * it. */
+static void forget_wakes(struct reader *r)
+{
+    pthread_mutex_lock(&r->lock);
+    while (r->waking > 0)
+        pthread_cond_wait(&r->cond, &r->lock);
+    atomic_store(&r->woken, false);
+    pthread_mutex_unlock(&r->lock);
+    stream_close(r->stream);
+}
+
+static void wait_woken(struct reader *r, uint32_t timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&r->lock);
+    int rc = 0;
+    while (!atomic_load(&r->woken) && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&r->cond, &r->lock, &until);
+    atomic_store(&r->woken, false);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool is_woken(struct reader *r) { return atomic_load(&r->woken) || stop_raised(r->options.stop); }
+
+/* ---- what the others see ---- */
+
+static void set_state(struct reader *r, enum run_state state, const char *reason)
+{
+    atomic_store(&r->options.stats->state, (int)state);
+    stat_text_set(&r->options.stats->reason, reason);
+}
+
+static void log_position(struct reader *r)
+{
+    char position[128];
+    log_context(NULL, NULL, pos_print_file(assemble_pos(r->assemble), position, sizeof(position)));
+}
+
+static void show_position(struct reader *r)
+{
+    const struct pos *at = assemble_pos(r->assemble);
+    char position[512];
+    struct buf gtid;
+    buf_init(&gtid, 0);
+    pos_print_gtids(at, &gtid);
+    stat_text_set(&r->options.stats->position, pos_print_file(at, position, sizeof(position)));
+    stat_text_set(&r->options.stats->gtid, gtid.data != NULL ? gtid.data : "");
+    atomic_store(&r->options.stats->read_offset, at->offset);
+    buf_done(&gtid);
+}
+
+/* All that is behind assemble_pos() has been put: only now may an idle applier store it. */
+static void publish(struct reader *r)
+{
+    struct feed_source *source = r->options.source;
+    if (!r->published)
+        r->epoch++;
+    r->published = true;
+    pthread_mutex_lock(&source->lock);
+    pos_copy(&source->read, assemble_pos(r->assemble));
+    source->foreign_bytes = assemble_foreign_bytes(r->assemble);
+    source->epoch = r->epoch;
+    pthread_mutex_unlock(&source->lock);
+}
+
+enum give_up { GIVE_UP_LOST, GIVE_UP_HALTED };
+
+/* The feed's own thread may have opened it anew meanwhile: then this is history. */
+static void give_up(struct reader *r, size_t i, enum give_up how, const char *why)
+{
+    struct feed *f = r->outlets[i].feed;
+    pthread_mutex_lock(&f->lock);
+    bool current = !f->wanted && f->generation == r->outlets[i].generation;
+    if (current) {
+        bool *flag = how == GIVE_UP_LOST ? &f->lost : &f->halted;
+        char *text = how == GIVE_UP_LOST ? f->lost_why : f->halted_why;
+        snprintf(text, sizeof(f->lost_why), "%s", why);
+        *flag = true;
+        f->resumed_epoch = UINT64_MAX;
+    }
+    pthread_mutex_unlock(&f->lock);
+    if (!current)
+        return;
+    queue_wake(&f->queue);
+    log_position(r);
+    log_error("link %s, %s: %s: %s", f->link->name, direction_arrow(f->from),
+              how == GIVE_UP_LOST ? "the position is lost" : "halted", why);
+}
+
+static bool serves_any(const struct reader *r)
+{
+    for (size_t i = 0; i < r->options.nfeeds; i++)
+        if (assemble_serves(r->assemble, i))
+            return true;
+    return false;
+}
+
+/* ---- what assemble.c hands on ---- */
+
+static bool put_tx(void *arg, size_t i, struct tx *tx)
+{
+    struct reader *r = arg;
+    struct outlet *o = &r->outlets[i];
+    tx->read_at = clock_mono();
+    size_t bytes = tx_bytes(tx);
+    for (;;) {
+        switch (queue_put(&o->feed->queue, o->generation, tx, bytes, PUT_STEP_MS)) {
+        case QUEUE_OK: return true;
+        case QUEUE_STALE: o->stale = true; return false;
+        case QUEUE_CLOSED:
+            o->closed = true;
+            tx_free(tx);
+            return true;
+        case QUEUE_TIMEOUT: break;
+        }
+        if (is_woken(r))
+            return false;
+    }
+}
+
+static void halt_feed(void *arg, size_t i, const char *why)
+{
+    struct reader *r = arg;
+    give_up(r, i, GIVE_UP_HALTED, why);
+    r->halted = true;
+}
+
+static void count_echo(void *arg, size_t i)
+{
+    struct reader *r = arg;
+    atomic_fetch_add(&r->outlets[i].feed->echoes, 1);
+}
+
+/* ---- wishes ---- */
+
+static bool is_wanted(struct feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool wanted = f->wanted;
+    pthread_mutex_unlock(&f->lock);
+    return wanted;
+}
+
+/* How many feeds want to be opened, and how many may still come to want it. */
+static size_t count_wishes(struct reader *r, size_t *ret_undecided)
+{
+    size_t wanted = 0, undecided = 0;
+    for (size_t i = 0; i < r->options.nfeeds; i++) {
+        if (is_wanted(r->outlets[i].feed))
+            wanted++;
+        else if (!assemble_serves(r->assemble, i) && !r->outlets[i].closed)
+            undecided++;
+    }
+    *ret_undecided = undecided;
+    return wanted;
+}
+
+/* Until there is something to do; a start waits a little for all, so that the stream is opened once. */
+static void wait_for_wishes(struct reader *r)
+{
+    mono_us since = clock_mono();
+    while (!stop_raised(r->options.stop)) {
+        size_t undecided, wanted = count_wishes(r, &undecided);
+        bool work = wanted > 0 || serves_any(r);
+        int64_t waited_us = mono_diff_us(clock_mono(), since);
+        if (!work)
+            r->patient = true;
+        if (work && (undecided == 0 || !r->patient || waited_us >= (int64_t)PATIENCE_MS * 1000))
+            break;
+        if (!work)
+            since = clock_mono();
+        wait_woken(r, work ? PATIENCE_MS : WISH_STEP_MS);
+    }
+    r->patient = false;
+}
+
+static void take_wish(struct reader *r, size_t i)
+{
+    struct outlet *o = &r->outlets[i];
+    struct feed *f = o->feed;
+    struct pos resume = POS_INIT;
+    uint64_t rows = 0;
+    struct err err = ERR_INIT;
+
+    pthread_mutex_lock(&f->lock);
+    bool wanted = f->wanted;
+    if (wanted) {
+        pos_copy(&resume, &f->resume);
+        rows = f->resume_rows;
+        o->generation = f->generation;
+        f->wanted = false;
+        f->resumed_epoch = r->epoch + 1;
+    }
+    pthread_mutex_unlock(&f->lock);
+
+    if (wanted) {
+        o->stale = false;
+        r->halted = false;
+        if (!assemble_resume(r->assemble, i, &resume, rows, &err))
+            halt_feed(r, i, err.text);
+    }
+    pos_done(&resume);
+}
+
+static void take_wishes(struct reader *r)
+{
+    forget_wakes(r); /* first: a wish that comes from here on ends the stream that is about to be opened */
+    for (size_t i = 0; i < r->options.nfeeds; i++)
+        take_wish(r, i);
+}
+
+/* Feeds that turned out to want nothing while the last event was handed on. */
+static void leave_outlets(struct reader *r)
+{
+    for (size_t i = 0; i < r->options.nfeeds; i++) {
+        struct outlet *o = &r->outlets[i];
+        if ((o->stale || o->closed) && assemble_serves(r->assemble, i)) {
+            assemble_leave(r->assemble, i);
+            r->patient = r->patient || o->stale;
+        }
+    }
+}
+
+/* ---- failures ---- */
+
+/* The same again and again is worth a line a minute. */
+static void log_failure(struct reader *r, const struct err *err, uint32_t wait_ms)
+{
+    mono_us now = clock_mono();
+    bool same = strcmp(r->failure, err->text) == 0;
+    if (same && mono_diff_us(now, r->failure_at) < SAME_FAILURE_US)
+        return;
+    snprintf(r->failure, sizeof(r->failure), "%s", err->text);
+    r->failure_at = now;
+    log_position(r);
+    log_warn("%s; try %u in %u.%u s", err->text, r->backoff.tries + 1, wait_ms / 1000, wait_ms % 1000 / 100);
+}
+
+static void retry_later(struct reader *r, const struct err *err)
+{
+    set_state(r, RUN_CONNECTING, err->text);
+    atomic_fetch_add(&r->options.stats->reconnects, 1);
+    uint32_t wait_ms = backoff_next_ms(&r->backoff);
+    log_failure(r, err, wait_ms);
+    stop_wait_ms(r->options.stop, wait_ms);
+}
+
+/* The server no longer has the place where the stream should begin. Those feeds that wanted just that place
+ * are the cause; if the place was pieced together of several, all are. The others get their own chance. */
+static void lose_feeds(struct reader *r, const struct err *err)
+{
+    bool any = false;
+    for (int all = 0; all < 2 && !any; all++) {
+        for (size_t i = 0; i < r->options.nfeeds; i++) {
+            if (!assemble_serves(r->assemble, i) || (!all && !assemble_is_first(r->assemble, i)))
+                continue;
+            any = true;
+            assemble_leave(r->assemble, i);
+            give_up(r, i, GIVE_UP_LOST, err->text);
+        }
+    }
+    r->halted = true;
+}
+
+static void halt_all(struct reader *r, const struct err *err)
+{
+    for (size_t i = 0; i < r->options.nfeeds; i++) {
+        if (!assemble_serves(r->assemble, i))
+            continue;
+        assemble_leave(r->assemble, i);
+        halt_feed(r, i, err->text);
+    }
+}
+
+/* What ended the stream, or kept it from being opened. False: the thread ends. */
+static bool handle_failure(struct reader *r, const struct err *err)
+{
+    if (stop_raised(r->options.stop))
+        return false;
+    leave_outlets(r);
+    bool wish = atomic_load(&r->woken) || err->kind == ERR_STOPPED; /* not a failure */
+    switch (wish ? ERR_STOPPED : err->kind) {
+    case ERR_STOPPED: break;
+    case ERR_CONFIG:
+        set_state(r, RUN_HALTED, err->text);
+        log_position(r);
+        log_error("%s", err->text);
+        r->options.fatal(r->options.fatal_arg, err);
+        return false;
+    case ERR_LOST: lose_feeds(r, err); break;
+    case ERR_HALT: halt_all(r, err); break;
+    default: retry_later(r, err); break;
+    }
+    if (!serves_any(r) && r->halted)
+        set_state(r, RUN_HALTED, wish ? "every link that reads from here is halted" : err->text);
+    return true;
+}
+
+/* ---- the stream ---- */
+
+static bool open_stream(struct reader *r, struct err *err)
+{
+    struct pos from = POS_INIT;
+    struct server_stats *stats = r->options.stats;
+    bool ok = true;
+    if (!assemble_start(r->assemble, &from)) {
+        pos_done(&from);
+        return err_set(err, ERR_STOPPED, 0, "no feed to serve");
+    }
+    r->published = false;
+    set_state(r, RUN_CONNECTING, r->failure);
+    if (is_woken(r))
+        ok = err_set(err, ERR_STOPPED, 0, "woken");
+    else
+        ok = stream_open(r->stream, &from, err);
+    pos_done(&from);
+    if (!ok)
+        return false;
+    stat_text_set(&stats->version, stream_version(r->stream));
+    stat_text_set(&stats->kind, stream_kind(r->stream) == DB_MYSQL ? "MySQL" : "MariaDB");
+    return true;
+}
+
+/* The first event shows that the server has accepted the position. */
+static void streams(struct reader *r)
+{
+    set_state(r, RUN_STREAMING, "");
+    log_position(r);
+    log_info("%s", r->backoff.tries > 0 ? "streaming again" : "streaming");
+    r->failure[0] = '\0';
+}
+
+static bool pump_one(struct reader *r, bool *first, struct err *err)
+{
+    struct server_stats *stats = r->options.stats;
+    const uint8_t *event;
+    size_t len;
+    bool moved;
+    if (!stream_next(r->stream, &event, &len, err))
+        return false;
+    atomic_fetch_add(&stats->binlog_bytes, len);
+    atomic_fetch_add(&stats->binlog_events, 1);
+    atomic_store(&stats->last_event_wall_us, clock_wall().v);
+    if (*first)
+        streams(r);
+    *first = false;
+
+    if (!assemble_event(r->assemble, event, len, &moved, err))
+        return false;
+    if (assemble_is_level(r->assemble) && (moved || !r->published))
+        publish(r);
+    if (moved) {
+        show_position(r);
+        backoff_reset(&r->backoff);
+    }
+    leave_outlets(r);
+    if (!serves_any(r))
+        return err_set(err, ERR_STOPPED, 0, "no feed to serve");
+    if (is_woken(r))
+        return err_set(err, ERR_STOPPED, 0, "woken");
+    return true;
+}
+
+static void pump(struct reader *r, struct err *err)
+{
+    bool first = true;
+    if (!open_stream(r, err))
+        return;
+    if (!is_woken(r))
+        while (pump_one(r, &first, err))
+            ;
+    stream_close(r->stream);
+}
+
+static void *run(void *arg)
+{
+    struct reader *r = arg;
+    bool go_on = true;
+    log_context("reader", r->options.db->server->name, "");
+    while (go_on && !stop_raised(r->options.stop)) {
+        struct err err = ERR_INIT;
+        wait_for_wishes(r);
+        if (stop_raised(r->options.stop))
+            break;
+        take_wishes(r);
+        pump(r, &err);
+        go_on = handle_failure(r, &err);
+    }
+    for (size_t i = 0; i < r->options.nfeeds; i++)
+        queue_close(&r->outlets[i].feed->queue);
+    if (stop_raised(r->options.stop)) /* else the reason why it ended stays to be seen */
+        set_state(r, RUN_STOPPED, "");
+    stream_close(r->stream);
+    db_thread_done();
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static struct assemble *new_assemble(struct reader *r)
+{
+    const struct reader_options *o = &r->options;
+    struct assemble_feed *feeds = mem_zalloc(o->nfeeds + 1, sizeof(*feeds));
+    for (size_t i = 0; i < o->nfeeds; i++)
+        feeds[i] = (struct assemble_feed){o->feeds[i]->link, o->feeds[i]->from};
+    struct assemble_options options = {
+        .state_database = o->state_database,
+        .feeds = feeds,
+        .nfeeds = o->nfeeds,
+        .part_rows = o->part_rows,
+        .part_bytes = o->part_bytes,
+        .put = put_tx,
+        .halt = halt_feed,
+        .echo = count_echo,
+        .arg = r,
+    };
+    struct assemble *a = assemble_new(&options);
+    free(feeds);
+    return a;
+}
+
+static void set_wake(struct reader *r, void (*wake)(void *arg))
+{
+    struct feed_source *source = r->options.source;
+    pthread_mutex_lock(&source->lock);
+    source->wake = wake;
+    source->wake_arg = r;
+    r->epoch = source->epoch;
+    pthread_mutex_unlock(&source->lock);
+}
+
+struct reader *reader_new(const struct reader_options *options)
+{
+    struct reader *r = mem_zalloc(1, sizeof(*r));
+    r->options = *options;
+    r->outlets = mem_zalloc(options->nfeeds + 1, sizeof(*r->outlets));
+    for (size_t i = 0; i < options->nfeeds; i++)
+        r->outlets[i].feed = options->feeds[i];
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    atomic_init(&r->woken, false);
+    backoff_init(&r->backoff, 100, 10000);
+    r->patient = true;
+    r->stream = stream_new(options->db);
+    r->assemble = new_assemble(r);
+    r->options.feeds = NULL; /* the caller's array; outlets hold the feeds */
+    set_wake(r, reader_wake);
+    return r;
+}
+
+bool reader_start(struct reader *r, struct err *err)
+{
+    int rc = pthread_create(&r->thread, NULL, run, r);
+    if (rc != 0)
+        return err_set(err, ERR_CONFIG, rc, "cannot start a thread: %s", strerror(rc));
+    r->started = true;
+    return true;
+}
+
+void reader_join(struct reader *r)
+{
+    if (!r->started)
+        return;
+    reader_wake(r);
+    pthread_join(r->thread, NULL);
+    r->started = false;
+}
+
+void reader_free(struct reader *r)
+{
+    if (r == NULL)
+        return;
+    set_wake(r, NULL);
+    assemble_free(r->assemble);
+    stream_free(r->stream);
+    pthread_cond_destroy(&r->cond);
+    pthread_mutex_destroy(&r->lock);
+    free(r->outlets);
+    free(r);
+}

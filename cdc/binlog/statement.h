@@ -1,0 +1,40 @@
+/*
+ * statement.h - what the text of a QUERY event means for a table whose rows are
+ * followed. Pure.
+ *
+ * Row events tell of rows. These statements tell that rows may have changed, or
+ * the table, without any. Text alone cannot tell what a trigger, a view or a
+ * foreign key does: with binlog_format = ROW nothing of that comes as a statement.
+ */
+#ifndef BINLOG_STATEMENT_H
+#define BINLOG_STATEMENT_H
+
+#include <stddef.h>
+
+enum statement_kind {
+    STATEMENT_OTHER,
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_ROLLBACK,
+    STATEMENT_SAVEPOINT,
+    STATEMENT_ROLLBACK_TO,
+    STATEMENT_XA_INSIDE, /* XA START, XA END, XA PREPARE */
+    STATEMENT_XA_DONE,   /* XA COMMIT, XA ROLLBACK */
+};
+
+enum statement_effect {
+    STATEMENT_HARMLESS,
+    STATEMENT_ALTERS,   /* another definition, the same rows */
+    STATEMENT_WRITES,   /* DML */
+    STATEMENT_EMPTIES,  /* TRUNCATE, of a partition too */
+    STATEMENT_REPLACES, /* dropped, renamed, created anew, exchanged */
+};
+
+enum statement_kind statement_kind(const char *sql, size_t len);
+
+/* default_db is that of the session. Names are compared without regard to case: a table too much can only
+ * stop where going on was possible. */
+enum statement_effect statement_effect(const char *sql, size_t len, const char *default_db,
+                                       size_t default_db_len, const char *db, const char *table);
+
+#endif

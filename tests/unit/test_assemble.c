@@ -1,0 +1,412 @@
+/*
+ * Real logs of real servers against the text that is expected of them, and the
+ * properties that hold for any log: cutting and resuming anywhere gives the same
+ * changes, and damaged bytes give an error or other changes, never more.
+ *
+ *   test_assemble --print tests/golden/X    the text of X.binlog, for rewrite.sh
+ *   test_assemble --seal                    a sealed value for a statement file
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/golden/golden.h"
+
+#define TYPES "tests/golden/mariadb-10.11-types"
+#define GROUPS "tests/golden/mariadb-10.11-groups"
+
+/* A run over one log: what comes out, as text. */
+struct run {
+    struct golden_links links;
+    struct golden_log log;
+    struct assemble *assemble;
+    struct buf text;
+    struct buf changes[16]; /* bare: one text a feed, for the feeds' order among each other may differ */
+    bool resume[16];        /* halted: to be resumed behind the group */
+    size_t halted_at[16];   /* in the log */
+    size_t nput;
+    size_t refuse_after; /* puts; then one is refused */
+    bool bare;           /* one line a change, without positions: to compare runs that are cut otherwise */
+    struct pos last[16]; /* what the applier would have stored */
+    uint64_t last_rows[16];
+    bool skewed[16]; /* went on behind a halt since: `last` is older than that */
+};
+
+static bool run_put(void *arg, size_t feed, struct tx *tx)
+{
+    struct run *r = arg;
+    const struct link *l = r->links.links[feed];
+    if (r->nput++ == r->refuse_after)
+        return false;
+    pos_copy(&r->last[feed], &tx->pos);
+    r->last_rows[feed] = tx->rows_done;
+    r->skewed[feed] = false;
+    if (!r->bare) {
+        golden_print_tx(&r->text, l, tx);
+    } else {
+        struct tx part = *tx;
+        for (size_t i = 0; i < tx->nchanges; i++) {
+            part.changes = &tx->changes[i];
+            part.nchanges = 1;
+            part.rows_done = 1;
+            struct buf one;
+            buf_init(&one, 0);
+            golden_print_tx(&one, l, &part);
+            buf_adds(&r->changes[feed], strchr(one.data, '\n') + 1);
+            buf_done(&one);
+        }
+    }
+    tx_free(tx);
+    return true;
+}
+
+static void run_halt(void *arg, size_t feed, const char *why)
+{
+    struct run *r = arg;
+    if (!r->bare)
+        buf_addf(&r->text, "%s: halted: %s\n", r->links.links[feed]->name, why);
+    r->resume[feed] = true;
+    r->halted_at[feed] = r->log.at;
+}
+
+static void run_echo(void *arg, size_t feed)
+{
+    struct run *r = arg;
+    if (!r->bare)
+        buf_addf(&r->text, "%s: own\n", r->links.links[feed]->name);
+}
+
+static void run_open(struct run *r, const char *base, size_t part_rows)
+{
+    struct assemble_feed feeds[16];
+    *r = (struct run){.refuse_after = SIZE_MAX};
+    golden_links_load(&r->links, base);
+    golden_log_open(&r->log, base);
+    for (size_t i = 0; i < r->links.nlinks; i++)
+        feeds[i] = (struct assemble_feed){r->links.links[i], SIDE_LEFT};
+    struct assemble_options options = {
+        .state_database = "twinlog",
+        .feeds = feeds,
+        .nfeeds = r->links.nlinks,
+        .part_rows = part_rows,
+        .part_bytes = (size_t)1 << 20,
+        .put = run_put,
+        .halt = run_halt,
+        .echo = run_echo,
+        .arg = r,
+    };
+    r->assemble = assemble_new(&options);
+    buf_init(&r->text, 0);
+    buf_adds(&r->text, "");
+}
+
+static void run_close(struct run *r)
+{
+    assemble_free(r->assemble);
+    golden_links_done(&r->links);
+    buf_done(&r->log.bytes);
+    buf_done(&r->text);
+    for (size_t i = 0; i < 16; i++) {
+        pos_done(&r->last[i]);
+        buf_done(&r->changes[i]);
+    }
+}
+
+static void run_resume(struct run *r, size_t feed, const struct pos *pos, uint64_t rows)
+{
+    struct err err = ERR_INIT;
+    if (!assemble_resume(r->assemble, feed, pos, rows, &err))
+        golden_die(err.text, "resume");
+}
+
+/* Begins a stream where assemble.c wants it: what is before that place the server does not send. */
+static void run_begin(struct run *r)
+{
+    const uint8_t *event;
+    size_t len, at;
+    struct pos from = POS_INIT;
+    struct buf scratch = BUF_INIT;
+    assemble_start(r->assemble, &from);
+    r->log.at = at = 4;
+    while (golden_log_next(&r->log, &event, &len)) {
+        struct event e;
+        struct err err = ERR_INIT;
+        if (event_decode(event, len, &scratch, &e, &err) && e.kind == EVENT_GTID &&
+            !pos_includes(&from, e.gtid.id))
+            break;
+        at = r->log.at;
+    }
+    r->log.at = at;
+    buf_done(&scratch);
+    pos_done(&from);
+}
+
+static void run_begin_all(struct run *r)
+{
+    struct pos zero = POS_INIT;
+    pos_set_file(&zero, "bin.000001", 10, 4);
+    for (size_t i = 0; i < r->links.nlinks; i++)
+        run_resume(r, i, &zero, 0);
+    run_begin(r);
+    pos_done(&zero);
+}
+
+/* Feeds that were halted go on behind the group that halted them, as an operator would have it. */
+static void run_go_on(struct run *r)
+{
+    struct pos at = POS_INIT, from = POS_INIT;
+    bool any = false;
+    pos_copy(&at, assemble_pos(r->assemble));
+    for (size_t i = 0; i < r->links.nlinks; i++) {
+        if (!r->resume[i] || r->log.at < r->halted_at[i])
+            continue;
+        run_resume(r, i, &at, 0);
+        r->resume[i] = false;
+        r->skewed[i] = true;
+        any = true;
+    }
+    if (any)
+        assemble_start(r->assemble, &from);
+    pos_done(&at);
+    pos_done(&from);
+}
+
+/* False: a put was refused, the stream has to begin again. */
+static bool run_all(struct run *r)
+{
+    const uint8_t *event;
+    size_t len;
+    while (golden_log_next(&r->log, &event, &len)) {
+        struct err err = ERR_INIT;
+        bool moved;
+        if (!assemble_event(r->assemble, event, len, &moved, &err)) {
+            if (err.kind == ERR_STOPPED)
+                return false;
+            buf_addf(&r->text, "error: %s\n", err.text);
+            return true;
+        }
+        if (moved)
+            run_go_on(r);
+    }
+    return true;
+}
+
+static void print(struct run *r, const char *base)
+{
+    run_open(r, base, 500);
+    run_begin_all(r);
+    run_all(r);
+    char at[128];
+    buf_addf(&r->text, "end %s, level %d, foreign bytes %llu\n",
+             pos_print_file(assemble_pos(r->assemble), at, sizeof(at)), assemble_is_level(r->assemble),
+             (unsigned long long)assemble_foreign_bytes(r->assemble));
+}
+
+static void expect_golden(const char *base)
+{
+    struct run r;
+    struct buf expected;
+    print(&r, base);
+    golden_read(base, ".txt", &expected);
+    assert_string_equal(r.text.data, expected.data);
+    buf_done(&expected);
+    run_close(&r);
+}
+
+static void test_types(void **state)
+{
+    (void)state;
+    expect_golden(TYPES);
+}
+
+static void test_groups(void **state)
+{
+    (void)state;
+    expect_golden(GROUPS);
+}
+
+/* Only changes, one line after the other. */
+static void bare_text(struct run *r, const char *base, size_t part_rows)
+{
+    run_open(r, base, part_rows);
+    r->bare = true;
+    run_begin_all(r);
+    assert_true(run_all(r));
+}
+
+static void expect_same_changes(const struct run *a, const struct run *b, size_t n)
+{
+    for (size_t i = 0; i < a->links.nlinks; i++)
+        if (a->changes[i].len != b->changes[i].len ||
+            (a->changes[i].len > 0 && memcmp(a->changes[i].data, b->changes[i].data, a->changes[i].len) != 0))
+            fail_msg("case %zu: other changes of %s", n, a->links.links[i]->name);
+}
+
+/* The log holds transactions that are rolled back or turn out as not ours: parts of them may be out by then,
+ * whole ones not. Apart from those the changes are the same however they are cut. */
+static void test_parts_are_the_whole(void **state)
+{
+    (void)state;
+    struct run whole, parts;
+    bare_text(&whole, TYPES, 500);
+    bare_text(&parts, TYPES, 1);
+    expect_same_changes(&whole, &parts, 0);
+    run_close(&whole);
+    run_close(&parts);
+    bare_text(&whole, GROUPS, 500);
+    bare_text(&parts, GROUPS, 1);
+    assert_true(parts.nput > whole.nput);
+    for (size_t i = 0; i < whole.links.nlinks; i++)
+        assert_true(parts.changes[i].len >= whole.changes[i].len);
+    run_close(&whole);
+    run_close(&parts);
+}
+
+/* Refuse the nth put, begin again, for every n and with parts of one row: the same changes in the same order.
+ * */
+static void test_stream_that_breaks_anywhere(void **state)
+{
+    (void)state;
+    struct run plain;
+    bare_text(&plain, GROUPS, 1);
+    for (size_t n = 0; n < plain.nput; n++) {
+        struct run r;
+        run_open(&r, GROUPS, 1);
+        r.bare = true;
+        r.refuse_after = n;
+        run_begin_all(&r);
+        assert_false(run_all(&r));
+        r.refuse_after = SIZE_MAX;
+        run_begin(&r);
+        assert_true(run_all(&r));
+        expect_same_changes(&plain, &r, n);
+        run_close(&r);
+    }
+    run_close(&plain);
+}
+
+/* After the nth put every applier starts over from what it stored with it. */
+static void test_resume_where_the_applier_stands(void **state)
+{
+    (void)state;
+    struct run plain;
+    bare_text(&plain, GROUPS, 1);
+    for (size_t n = 1; n < plain.nput; n++) {
+        struct run r;
+        run_open(&r, GROUPS, 1);
+        r.bare = true;
+        r.refuse_after = n;
+        run_begin_all(&r);
+        assert_false(run_all(&r));
+        r.refuse_after = SIZE_MAX;
+        for (size_t i = 0; i < r.links.nlinks; i++)
+            if (!pos_is_unset(&r.last[i]) && assemble_serves(r.assemble, i) && !r.skewed[i])
+                run_resume(&r, i, &r.last[i], r.last_rows[i]);
+        run_begin(&r);
+        assert_true(run_all(&r));
+        expect_same_changes(&plain, &r, n);
+        run_close(&r);
+    }
+    run_close(&plain);
+}
+
+static void run_damaged(const char *base, uint32_t seed)
+{
+    struct run r;
+    run_open(&r, base, 3);
+    run_begin_all(&r);
+    uint32_t x = seed * 2654435761u + 1;
+    const uint8_t *event;
+    size_t len;
+    bool go = true;
+    while (go && golden_log_next(&r.log, &event, &len)) {
+        uint8_t *copy = mem_alloc(len + 1); /* exactly its size: a read past the end is seen */
+        memcpy(copy, event, len);
+        x = x * 1664525 + 1013904223;
+        if (x >> 28 == 0 && len > EVENT_HEADER_BYTES)
+            copy[EVENT_HEADER_BYTES + (x >> 8) % (len - EVENT_HEADER_BYTES)] ^= (uint8_t)(1u << (x & 7));
+        if (x >> 26 == 5)
+            len = (x >> 4) % len;
+        uint8_t *exact = mem_alloc(len > 0 ? len : 1);
+        memcpy(exact, copy, len);
+        struct err err = ERR_INIT;
+        bool moved;
+        if (!assemble_event(r.assemble, exact, len, &moved, &err)) {
+            assert_true(err.text[0] != '\0' && err.kind != ERR_NONE);
+            go = false;
+        } else if (moved) {
+            run_go_on(&r);
+        }
+        free(exact);
+        free(copy);
+    }
+    run_close(&r);
+}
+
+static void test_damage(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 0; seed < 150; seed++) {
+        run_damaged(GROUPS, seed);
+        run_damaged(TYPES, seed);
+    }
+}
+
+static void test_errors_tell_no_value(void **state)
+{
+    (void)state;
+    static const char *const secrets[] = {"in doubt", "one phase", "Zo", "Bob", "reconciled", "example.org"};
+    struct run r;
+    print(&r, GROUPS);
+    size_t halts = 0;
+    char *save = NULL;
+    for (char *line = strtok_r(r.text.data, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        if (strstr(line, "halted: ") == NULL)
+            continue;
+        halts++;
+        for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+            assert_null(strstr(line, secrets[i]));
+    }
+    assert_true(halts > 5);
+    run_close(&r);
+}
+
+static int seal(void)
+{
+    struct err err = ERR_INIT;
+    struct buf out;
+    buf_init(&out, 0);
+    struct keyring *ring = keyring_new(golden_key, 1);
+    if (!cipher_seal(ring, CIPHER_BASE64, "zoe@example.org", 15, &out, &err))
+        golden_die(err.text, "seal");
+    puts(out.data);
+    buf_done(&out);
+    keyring_free(ring);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--seal") == 0)
+        return seal();
+    if (argc == 3 && strcmp(argv[1], "--print") == 0) {
+        struct run r;
+        print(&r, argv[2]);
+        fputs(r.text.data, stdout);
+        run_close(&r);
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_parts_are_the_whole),
+        cmocka_unit_test(test_stream_that_breaks_anywhere),
+        cmocka_unit_test(test_resume_where_the_applier_stands),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_errors_tell_no_value),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
