@@ -1,0 +1,455 @@
+/*
+ * applier.c - the thread of one direction.
+ *
+ *   closed --apply_open, feed_open--> streaming --error--> closed ...
+ *                                        |
+ *                                        +--ERR_HALT, lost position--> halted
+ *
+ * Every error that leaves the outcome of a transaction unknown ends in the same
+ * place as a start does: the checkpoint is read again from the peer and the feed is opened
+ * there. What was queued is thrown away and read once more; replaying does no harm.
+ */
+#include "appliers/applier.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "appliers/apply.h"
+#include "appliers/store_mysql.h"
+#include "cdc/base/backoff.h"
+#include "cdc/base/clock.h"
+#include "cdc/base/log.h"
+#include "cdc/base/mem.h"
+
+enum {
+    IDLE_WAIT_MS = 250,
+    PING_EVERY_MS = 2000,
+    STORE_POSITION_EVERY_MS = 10000,
+    STORE_MARKER_AFTER_MS = 1000,
+    RETRY_QUARANTINE_EVERY_MS = 5000,
+    RETRY_QUARANTINE_KEYS = 100,
+    LOG_SAME_ERROR_EVERY_MS = 60000,
+};
+
+/* A direction that only sees its own echoes stores its position so often: rarely
+ * enough that two directions do not keep each other busy. */
+static const uint64_t store_position_bytes = 16U << 20;
+
+struct applier {
+    struct applier_options o;
+    char name[96]; /* "users left>right" */
+    pthread_t thread;
+    bool started;
+    struct apply apply;
+
+    struct tx **txs; /* taken and not yet applied */
+    size_t ntxs, txs_cap;
+    size_t fewer; /* 0, or at most so many transactions at once: after ERR_BUSY */
+
+    struct backoff backoff;
+    struct err last_error;
+    mono_us last_error_logged;
+    mono_us last_ping, last_stored, last_retry, idle_since;
+    uint64_t foreign_bytes; /* of the source when the position was last stored */
+    struct pos done;        /* all up to here is applied, whatever is stored */
+    bool in_parts;          /* the transaction behind it is applied in part */
+    wall_us behind_since;   /* commit time of the oldest change known and not applied; 0: none */
+};
+
+/* ---- What others see ---- */
+
+static void show_state(struct applier *a, enum run_state state, const char *reason)
+{
+    a->o.stats->state = (int)state;
+    a->o.stats->connected = state == RUN_STREAMING;
+    stat_text_set(&a->o.stats->reason, reason);
+}
+
+static void show_position(struct applier *a, const struct pos *pos)
+{
+    struct buf gtids = BUF_INIT;
+    char file[600];
+
+    pos_print_file(pos, file, sizeof file);
+    stat_text_set(&a->o.stats->position, file);
+    pos_print_gtids(pos, &gtids);
+    stat_text_set(&a->o.stats->gtid, gtids.len > 0 ? gtids.data : "");
+    buf_done(&gtids);
+    log_context(NULL, NULL, file);
+}
+
+static void show_queue(struct applier *a)
+{
+    size_t items, bytes;
+
+    queue_size(&a->o.feed->queue, &items, &bytes);
+    a->o.stats->queue_items = items;
+    a->o.stats->queue_bytes = bytes;
+}
+
+/* The age of the oldest change that is not applied yet. Binlog times are whole
+ * seconds: below two of them, only what passed since the reader had it counts. */
+static void show_lag(struct applier *a)
+{
+    int64_t lag = 0;
+
+    if (a->ntxs > 0) {
+        const struct tx *oldest = a->txs[0];
+        int64_t here = mono_diff_us(clock_mono(), oldest->read_at);
+        int64_t age = oldest->committed_at.v > 0 ? clock_wall().v - oldest->committed_at.v : 0;
+
+        lag = age > 2000000 && age > here ? age : here;
+    } else if (a->behind_since.v > 0) {
+        lag = clock_wall().v - a->behind_since.v;
+    }
+    a->o.stats->lag_us = lag > 0 ? lag : 0;
+    a->o.stats->lag_at_mono_us = clock_mono().v;
+}
+
+static void log_refused(void *arg, const struct key *key, const struct err *why)
+{
+    const struct applier *a = arg;
+    struct buf text = BUF_INIT;
+    char name[256];
+
+    key_print(a->o.link, key, &text);
+    log_warn("row %s cannot be written: %s; it waits in quarantine, the stream goes on",
+             log_key(text.data, text.len, name, sizeof name), why->text);
+    buf_wipe_done(&text);
+}
+
+/* ---- Errors ---- */
+
+static void drop_taken(struct applier *a)
+{
+    if (a->ntxs > 0 && a->behind_since.v == 0)
+        a->behind_since = a->txs[0]->committed_at.v > 0 ? a->txs[0]->committed_at : clock_wall();
+    for (size_t i = 0; i < a->ntxs; i++)
+        tx_free(a->txs[i]);
+    a->ntxs = 0;
+}
+
+/* A trouble that stays is told once, and then once a minute. */
+static void log_retry(struct applier *a, const struct err *err, uint32_t wait_ms)
+{
+    mono_us now = clock_mono();
+    bool same = a->last_error.kind == err->kind && a->last_error.code == err->code &&
+                strcmp(a->last_error.text, err->text) == 0;
+
+    if (same && mono_diff_us(now, a->last_error_logged) < LOG_SAME_ERROR_EVERY_MS * 1000LL)
+        return;
+    log_warn("%s, retry %u in %.1f s", err->text, a->backoff.tries, wait_ms / 1000.0);
+    a->last_error = *err;
+    a->last_error_logged = now;
+}
+
+static void recovered(struct applier *a)
+{
+    if (a->backoff.tries > 0)
+        log_info("works again after %u tries", a->backoff.tries);
+    backoff_reset(&a->backoff);
+    err_clear(&a->last_error);
+}
+
+static void halt(struct applier *a, const char *why)
+{
+    drop_taken(a);
+    show_state(a, RUN_HALTED, why);
+    log_error("halted: %s", why);
+    while (!stop_wait_ms(a->o.stop, IDLE_WAIT_MS))
+        show_lag(a);
+}
+
+/* What to do after an error; true if the direction has to be opened again. */
+static bool after_error(struct applier *a, const struct err *err)
+{
+    uint32_t wait_ms;
+
+    if (stop_raised(a->o.stop))
+        return false;
+    switch (err->kind) {
+    case ERR_STOPPED: return false;
+    case ERR_BUSY:
+        a->o.stats->retries++;
+        a->fewer = a->ntxs > 1 ? (a->ntxs + 1) / 2 : 1;
+        wait_ms = backoff_next_ms(&a->backoff);
+        log_debug("%s, again with %zu transactions in %u ms", err->text, a->fewer, wait_ms);
+        stop_wait_ms(a->o.stop, wait_ms);
+        return false;
+    case ERR_CONFIG:
+        show_state(a, RUN_STOPPED, err->text);
+        a->o.fatal(a->o.fatal_arg, err);
+        stop_wait_ms(a->o.stop, 60000);
+        return false;
+    case ERR_HALT:
+    case ERR_LOST:
+    case ERR_ROW: halt(a, err->text); return false;
+    case ERR_RETRY:
+    case ERR_NONE: break;
+    }
+    drop_taken(a);
+    show_state(a, RUN_CONNECTING, err->text);
+    show_lag(a);
+    a->o.stats->reconnects++;
+    wait_ms = backoff_next_ms(&a->backoff);
+    log_retry(a, err, wait_ms);
+    stop_wait_ms(a->o.stop, wait_ms);
+    return true;
+}
+
+/* ---- Work ---- */
+
+static void set_done(struct applier *a, const struct pos *pos, uint64_t rows_done)
+{
+    pos_copy(&a->done, pos);
+    a->in_parts = rows_done > 0;
+    show_position(a, pos);
+}
+
+static bool open_direction(struct applier *a, struct err *err)
+{
+    bool begun;
+
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        if (!store_mysql_connect(a->apply.stores[s], err))
+            return false;
+    if (!apply_open(&a->apply, &begun, err))
+        return false;
+    if (begun)
+        log_info("no checkpoint yet: starts where the binlogs end now; rows that are already there are not "
+                 "compared");
+    feed_open(a->o.feed, &a->apply.stored.pos, a->apply.stored.rows_done);
+    set_done(a, &a->apply.stored.pos, a->apply.stored.rows_done);
+    show_state(a, RUN_STREAMING, "");
+    a->last_stored = a->last_ping = clock_mono();
+    return true;
+}
+
+static bool feed_has_ended(struct applier *a, char *ret_why, size_t size)
+{
+    struct feed *f = a->o.feed;
+
+    pthread_mutex_lock(&f->lock);
+    bool ended = f->lost || f->halted;
+
+    if (ended)
+        snprintf(ret_why, size, "%s", f->lost ? f->lost_why : f->halted_why);
+    pthread_mutex_unlock(&f->lock);
+    return ended;
+}
+
+static void take(struct applier *a, struct tx *tx)
+{
+    if (a->ntxs == a->txs_cap) {
+        a->txs_cap = a->txs_cap == 0 ? 64 : a->txs_cap * 2;
+        a->txs = mem_realloc(a->txs, a->txs_cap * sizeof(struct tx *));
+    }
+    a->txs[a->ntxs++] = tx;
+}
+
+/* What the queue holds, up to a batch; waits for the first. */
+static void take_batch(struct applier *a)
+{
+    size_t rows = 0;
+    void *item;
+
+    if (a->ntxs > 0)
+        return; /* to be tried again */
+    while (a->ntxs < a->o.batch_rows && rows < a->o.batch_rows &&
+           queue_take(&a->o.feed->queue, a->ntxs == 0 ? IDLE_WAIT_MS : 0, &item) == QUEUE_OK) {
+        take(a, item);
+        rows += a->txs[a->ntxs - 1]->nchanges;
+    }
+}
+
+static bool apply_taken(struct applier *a, struct err *err)
+{
+    size_t n = a->fewer > 0 && a->fewer < a->ntxs ? a->fewer : a->ntxs;
+    mono_us oldest = a->txs[0]->read_at;
+
+    show_lag(a);
+    if (!apply_txs(&a->apply, a->txs, n, err))
+        return false;
+    set_done(a, &a->txs[n - 1]->pos, a->txs[n - 1]->rows_done);
+    a->o.stats->apply_us_last = mono_diff_us(clock_mono(), oldest);
+    a->o.stats->last_applied_wall_us = clock_wall().v;
+    for (size_t i = 0; i < n; i++)
+        tx_free(a->txs[i]);
+    a->ntxs -= n;
+    memmove(a->txs, a->txs + n, a->ntxs * sizeof(struct tx *));
+    a->fewer = 0;
+    a->behind_since.v = 0;
+    recovered(a);
+    show_queue(a);
+    show_lag(a);
+    return true;
+}
+
+static bool is_due(mono_us last, int64_t every_ms)
+{
+    return mono_diff_us(clock_mono(), last) >= every_ms * 1000;
+}
+
+static bool far_apart(const struct pos *stored, const struct pos *pos)
+{
+    if (stored->file == NULL || pos->file == NULL || strcmp(stored->file, pos->file) != 0)
+        return true;
+    return pos->offset > stored->offset && pos->offset - stored->offset >= store_position_bytes;
+}
+
+/* Is there a reason to store a position that stands for no change? Not what the daemon
+ * itself wrote, or the two directions would keep each other awake. */
+static bool worth_storing(const struct applier *a, const struct pos *pos, uint64_t foreign_bytes)
+{
+    if (foreign_bytes != a->foreign_bytes && is_due(a->last_stored, STORE_POSITION_EVERY_MS))
+        return true;
+    if (link_sync_passed(a->o.sync, a->o.from) != a->apply.stored.marker &&
+        is_due(a->idle_since, STORE_MARKER_AFTER_MS))
+        return true;
+    return far_apart(&a->apply.stored.pos, pos);
+}
+
+/* An idle direction stores its position too, or it would be lost with the binlogs
+ * that the server purges. A reader that has gone back for another link's sake shows a
+ * position behind what is applied: stored beside a newer marker, it would bring back
+ * superseded changes. */
+static bool store_idle_position(struct applier *a, struct err *err)
+{
+    struct pos pos = POS_INIT;
+    uint64_t foreign;
+    size_t items, bytes;
+    bool ok = true;
+
+    if (!feed_idle_pos(a->o.feed, &pos, &foreign))
+        return true;
+    queue_size(&a->o.feed->queue, &items, &bytes);
+    if (items == 0 && pos_covers(&pos, &a->done) && !(a->in_parts && pos_equal(&pos, &a->done))) {
+        a->behind_since.v = 0;
+        set_done(a, &pos, 0);
+        if (worth_storing(a, &pos, foreign)) {
+            ok = apply_skip_to(&a->apply, &pos, err);
+            a->foreign_bytes = foreign;
+            a->last_stored = clock_mono();
+        }
+    }
+    pos_done(&pos);
+    return ok;
+}
+
+static bool idle(struct applier *a, struct err *err)
+{
+    char why[256];
+
+    if (feed_has_ended(a, why, sizeof why))
+        return err_set(err, ERR_HALT, 0, "%s", why);
+    if (is_due(a->last_ping, PING_EVERY_MS)) {
+        for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+            if (!store_mysql_ping(a->apply.stores[s], err))
+                return false;
+        a->last_ping = clock_mono();
+        recovered(a);
+    }
+    if (a->o.from == SIDE_LEFT && is_due(a->last_retry, RETRY_QUARANTINE_EVERY_MS)) {
+        a->last_retry = clock_mono();
+        if (!apply_retry_quarantine(&a->apply, RETRY_QUARANTINE_KEYS, err))
+            return false;
+    }
+    if (!store_idle_position(a, err))
+        return false;
+    show_queue(a);
+    show_lag(a);
+    return true;
+}
+
+static void *applier_main(void *arg)
+{
+    struct applier *a = arg;
+    bool open = false;
+
+    log_context("applier", a->name, "");
+    show_state(a, RUN_CONNECTING, "");
+    while (!stop_raised(a->o.stop)) {
+        struct err err = ERR_INIT;
+
+        if (!open) {
+            open = open_direction(a, &err);
+            if (open)
+                recovered(a);
+            else
+                after_error(a, &err);
+            continue;
+        }
+        take_batch(a);
+        bool work = a->ntxs > 0;
+
+        if (work)
+            a->idle_since = clock_mono();
+        if (!(work ? apply_taken(a, &err) : idle(a, &err)))
+            open = !after_error(a, &err);
+    }
+    drop_taken(a);
+    show_state(a, RUN_STOPPED, "");
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        store_mysql_disconnect(a->apply.stores[s]);
+    db_thread_done();
+    return NULL;
+}
+
+/* ---- Life ---- */
+
+struct applier *applier_new(const struct applier_options *o)
+{
+    struct applier *a = mem_zalloc(1, sizeof *a);
+    struct store *left = store_mysql_new(o->db[SIDE_LEFT], o->state_database, o->link, SIDE_LEFT);
+    struct store *right = store_mysql_new(o->db[SIDE_RIGHT], o->state_database, o->link, SIDE_RIGHT);
+
+    a->o = *o;
+    snprintf(a->name, sizeof a->name, "%s %s", o->link->name, direction_arrow(o->from));
+    apply_init(&a->apply, o->link, o->from, o->sync, left, right, o->stop, o->stats);
+    a->apply.on_refused = log_refused;
+    a->apply.on_refused_arg = a;
+    backoff_init(&a->backoff, 20, 10000);
+    return a;
+}
+
+bool applier_start(struct applier *a, struct err *err)
+{
+    int rc = pthread_create(&a->thread, NULL, applier_main, a);
+
+    if (rc != 0)
+        return err_set(err, ERR_RETRY, rc, "start applier thread: %s", strerror(rc));
+    a->started = true;
+    return true;
+}
+
+void applier_join(struct applier *a, mono_us give_up)
+{
+    struct timespec until = {give_up.v / 1000000, give_up.v % 1000000 * 1000};
+
+    if (!a->started)
+        return;
+    a->started = false;
+    queue_wake(&a->o.feed->queue);
+    /* A batch under way may commit; a server that does not answer may not keep us. */
+    if (pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        return;
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        store_mysql_shutdown(a->apply.stores[s]);
+    pthread_join(a->thread, NULL);
+}
+
+void applier_free(struct applier *a)
+{
+    if (a == NULL)
+        return;
+    drop_taken(a);
+    free(a->txs);
+    apply_done(&a->apply);
+    pos_done(&a->done);
+    store_mysql_free(a->apply.stores[SIDE_LEFT]);
+    store_mysql_free(a->apply.stores[SIDE_RIGHT]);
+    free(a);
+}

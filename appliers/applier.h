@@ -1,0 +1,36 @@
+/*
+ * applier.h - the thread of one direction: feed -> apply -> the peer's store.
+ */
+#ifndef APPLIERS_APPLIER_H
+#define APPLIERS_APPLIER_H
+
+#include "appliers/sync.h"
+#include "cdc/base/clock.h"
+#include "cdc/base/stop.h"
+#include "cdc/db/dbconn.h"
+#include "cdc/model/feed.h"
+#include "cdc/model/stats.h"
+
+struct applier;
+
+struct applier_options {
+    const struct link *link;
+    enum side from;
+    const struct db_options *db[2]; /* by side */
+    const char *state_database;
+    struct link_sync *sync; /* shared with the other direction */
+    struct feed *feed;
+    size_t batch_rows;
+    struct direction_stats *stats;
+    struct stop *stop;
+    void (*fatal)(void *arg, const struct err *err); /* as for the reader */
+    void *fatal_arg;
+};
+
+struct applier *applier_new(const struct applier_options *options); /* copied, what it points to is borrowed */
+bool applier_start(struct applier *a, struct err *err);
+/* After the stop flag is up. A batch under way may end until give_up, then its connections are cut. */
+void applier_join(struct applier *a, mono_us give_up);
+void applier_free(struct applier *a);
+
+#endif

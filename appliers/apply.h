@@ -1,0 +1,51 @@
+/*
+ * apply.h - one direction of a link, driven step by step: takes transactions of
+ * the source, writes them into the peer (PROTOCOL.md's rules 3 to 7). Knows only
+ * stores: no thread, no clock, no log; the simulation drives the same code.
+ */
+#ifndef APPLIERS_APPLY_H
+#define APPLIERS_APPLY_H
+
+#include "appliers/store.h"
+#include "appliers/sync.h"
+#include "cdc/base/stop.h"
+#include "cdc/model/stats.h"
+
+struct apply {
+    const struct link *link;
+    enum side from; /* the side whose log is read; the peer is written */
+    struct link_sync *sync;
+    struct store *stores[2]; /* by side, this direction's own connections */
+    struct stop *stop;       /* may be NULL */
+    struct direction_stats *stats;
+    /* Tells that a key has gone into quarantine; may be NULL. */
+    void (*on_refused)(void *arg, const struct key *key, const struct err *why);
+    void *on_refused_arg;
+
+    struct checkpoint stored; /* what the peer's checkpoint row says; owned */
+    uint64_t purged;          /* markers up to here are gone from the peer */
+};
+
+void apply_init(struct apply *a, const struct link *link, enum side from, struct link_sync *sync,
+                struct store *left, struct store *right, struct stop *stop, struct direction_stats *stats);
+void apply_done(struct apply *a);
+
+/* Reads where to go on from the peer (rule 6) and puts both sides in order (rule
+ * 7). To be called first, and again after every ERR_RETRY; the stream then has to
+ * start again from a->stored. Where a direction has no checkpoint yet, both
+ * get theirs: where the logs end now, *ret_begun tells. */
+bool apply_open(struct apply *a, bool *ret_begun, struct err *err);
+
+/* Applies transactions, in order, in one transaction of the peer. They stay the
+ * caller's. ERR_BUSY: nothing was written, again with fewer or later. ERR_RETRY:
+ * not known, apply_open(). */
+bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *err);
+
+/* Stores a position that was reached over transactions that brought nothing;
+ * writes only if it says anything new. Errors likewise. */
+bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err);
+
+/* Tries at most max of the keys in quarantine again. That one is refused again is no error. */
+bool apply_retry_quarantine(struct apply *a, size_t max, struct err *err);
+
+#endif

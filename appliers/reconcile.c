@@ -1,0 +1,454 @@
+/*
+ * reconcile.c - two rows of one key, one winner.
+ *
+ * A reconcile holds the gates of both sides, then the row locks of the left
+ * side, then those of the right one, so nothing of ours and nothing of the
+ * applications can move either row. What it writes:
+ *
+ *   left:   marker, winner's row if it is not there yet     commit 1
+ *   right:  marker, winner's row if it is not there yet     commit 2
+ *
+ * The markers are announced in memory before commit 1. From commit 1 on the
+ * link is in doubt until commit 2 has answered: a marker that stands on the left
+ * alone is a promise to reconcile the key again, and whoever next enters a gate
+ * keeps it first (reconcile_recover). The same function runs at a start, where
+ * the one in doubt was the process before us. A commit that did not answer may
+ * still be on its way in the server: recover reads markers by a locking read,
+ * which waits for it.
+ *
+ * A key that a side refuses (UNIQUE value taken, value too long, no key opens
+ * it) changes nothing on either side and goes into quarantine: a row in both state
+ * databases that promises to reconcile it later. Only then may its changes be
+ * passed over.
+ */
+#include "appliers/reconcile.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliers/winner.h"
+#include "cdc/base/mem.h"
+
+enum { KEYS_AT_ONCE = 64 }; /* of one reconcile: locks are held on both sides meanwhile */
+
+/* ---- The winner ---- */
+
+static struct winner_row winner_row_of(const struct link *link, const struct value *row)
+{
+    struct winner_row w = {INT64_MIN, INT64_MIN};
+    int64_t n;
+
+    if (value_to_int64(&row[link_version_field(link)], &n))
+        w.version = n;
+    if (value_to_us(&row[link_updated_field(link)], &n))
+        w.updated_us = n;
+    return w;
+}
+
+static enum side choose(const struct link *link, const struct value *left, const struct value *right,
+                        enum winner_why *ret_why)
+{
+    struct winner_rule rule = {link->authority, link->delete_beats_update};
+    struct winner_row l, r;
+
+    if (left != NULL)
+        l = winner_row_of(link, left);
+    if (right != NULL)
+        r = winner_row_of(link, right);
+    return winner_choose(&rule, left ? &l : NULL, right ? &r : NULL, ret_why);
+}
+
+static bool same_row(const struct link *link, const struct value *a, const struct value *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    return row_equal(link, a, b);
+}
+
+/* ---- One transaction a side ---- */
+
+struct plan {
+    struct row_write *writes[2]; /* by side */
+    size_t *write_key[2];        /* which key each is for */
+    size_t nwrites[2];
+    struct marker *markers;   /* one a key */
+    size_t decided[4], equal; /* how, by enum winner_why */
+};
+
+static void plan_make(const struct apply *a, struct plan *p, const struct key *keys, size_t nkeys,
+                      const struct value *const *const rows[2], struct arena *arena)
+{
+    memset(p, 0, sizeof *p);
+    p->markers = arena_alloc(arena, nkeys * sizeof *p->markers);
+    for (int s = 0; s < 2; s++) {
+        p->writes[s] = arena_alloc(arena, nkeys * sizeof *p->writes[s]);
+        p->write_key[s] = arena_alloc(arena, nkeys * sizeof *p->write_key[s]);
+    }
+    for (size_t i = 0; i < nkeys; i++) {
+        const struct value *left = rows[SIDE_LEFT][i], *right = rows[SIDE_RIGHT][i];
+
+        p->markers[i] = (struct marker){link_sync_next_id(a->sync), keys[i], keys[i]};
+        if (same_row(a->link, left, right)) {
+            p->equal++;
+            continue;
+        }
+        enum winner_why why;
+        enum side winner = choose(a->link, left, right, &why), loser = side_peer(winner);
+        size_t n = p->nwrites[loser]++;
+
+        p->decided[why]++;
+        p->write_key[loser][n] = i;
+        p->writes[loser][n] = (struct row_write){keys[i], rows[loser][i], rows[winner][i]};
+    }
+}
+
+static void count_decided(struct direction_stats *stats, const struct plan *p)
+{
+    stats->conflicts_version += p->decided[WINNER_VERSION];
+    stats->conflicts_updated_at += p->decided[WINNER_UPDATED_AT];
+    stats->conflicts_authority += p->decided[WINNER_AUTHORITY];
+    stats->conflicts_delete += p->decided[WINNER_DELETE];
+    stats->conflicts_equal += p->equal;
+}
+
+static bool lock_both(struct apply *a, const struct key *keys, size_t nkeys, const struct value **rows[2],
+                      struct arena *arena, struct err *err)
+{
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+        rows[s] = arena_zalloc(arena, nkeys * sizeof *rows[s]);
+        if (!a->stores[s]->ops->lock(a->stores[s], keys, nkeys, rows[s], arena, err))
+            return err_prefix(err, "lock %s row", side_name(s));
+    }
+    return true;
+}
+
+static bool write_both(struct apply *a, const struct plan *p, const struct key *keys, size_t nkeys,
+                       const uint64_t *drop, size_t ndrop, struct arena *arena, struct err *err)
+{
+    struct key *release = arena_alloc(arena, nkeys * sizeof *release);
+    size_t nrelease = 0;
+
+    for (size_t i = 0; i < nkeys; i++)
+        if (link_sync_is_quarantined(a->sync, &keys[i]))
+            release[nrelease++] = keys[i];
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+        struct store_write w = {
+            .markers = p->markers,
+            .nmarkers = nkeys,
+            .drop_markers = drop,
+            .ndrop_markers = ndrop,
+            .rows = p->writes[s],
+            .nrows = p->nwrites[s],
+            .release = release,
+            .nrelease = nrelease,
+        };
+        if (!a->stores[s]->ops->write(a->stores[s], &w, err)) {
+            if (err->kind == ERR_ROW && err->index < w.nrows)
+                err->index = p->write_key[s][err->index];
+            return err_prefix(err, "reconcile: write %s row", side_name(s));
+        }
+    }
+    return true;
+}
+
+static bool commit_both(struct apply *a, const struct key *keys, size_t nkeys, const struct plan *p,
+                        struct err *err)
+{
+    for (size_t i = 0; i < nkeys; i++)
+        for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+            link_sync_announce(a->sync, s, &keys[i], p->markers[i].id);
+    link_sync_set_in_doubt(a->sync, true);
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        if (!a->stores[s]->ops->commit(a->stores[s], err)) {
+            err->kind = ERR_RETRY; /* whatever it says: only recovery can tell what happened */
+            return err_prefix(err, "reconcile: commit %s side", side_name(s));
+        }
+    link_sync_set_in_doubt(a->sync, false);
+    for (size_t i = 0; i < nkeys; i++)
+        link_sync_release(a->sync, &keys[i]);
+    return true;
+}
+
+static void rollback_both(struct apply *a)
+{
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        a->stores[s]->ops->rollback(a->stores[s]);
+}
+
+/* With both gates held and nothing in doubt but the halves named by drop.
+ * ERR_ROW: err->index is the key, nothing was changed. */
+static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nkeys, const uint64_t *drop,
+                              size_t ndrop, struct err *err)
+{
+    struct arena arena;
+    const struct value **rows[2];
+    struct plan plan;
+    bool ok = false;
+
+    arena_init(&arena);
+    if (!lock_both(a, keys, nkeys, rows, &arena, err))
+        goto out;
+    plan_make(a, &plan, keys, nkeys, (const struct value *const *const *)rows, &arena);
+    if (!write_both(a, &plan, keys, nkeys, drop, ndrop, &arena, err))
+        goto out;
+    ok = commit_both(a, keys, nkeys, &plan, err);
+    if (ok)
+        count_decided(a->stats, &plan);
+out:
+    if (!ok)
+        rollback_both(a);
+    arena_done(&arena);
+    return ok;
+}
+
+/* ---- Quarantine ---- */
+
+/* With both gates held: the promise to reconcile the key later, on both sides.
+ * Either row alone would do; after a crash the union of both counts. */
+static bool quarantine_key(struct apply *a, const struct key *key, const struct err *why,
+                           const uint64_t *drop, size_t ndrop, struct err *err)
+{
+    struct quarantine_entry entry = {*key, a->from, why->code, why->text};
+    struct store_write w = {
+        .quarantine = &entry, .nquarantine = 1, .drop_markers = drop, .ndrop_markers = ndrop};
+
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+        struct store *store = a->stores[s];
+
+        if (!store->ops->lock(store, NULL, 0, NULL, NULL, err) || !store->ops->write(store, &w, err) ||
+            !store->ops->commit(store, err)) {
+            store->ops->rollback(store);
+            return err_prefix(err, "quarantine a key on the %s side", side_name(s));
+        }
+    }
+    if (!link_sync_is_quarantined(a->sync, key) && a->on_refused != NULL)
+        a->on_refused(a->on_refused_arg, key, why);
+    link_sync_quarantine(a->sync, key);
+    return true;
+}
+
+/* One by one: what is refused waits in quarantine. With both gates held. */
+static bool reconcile_each(struct apply *a, const struct key *keys, size_t nkeys, const uint64_t *drop,
+                           struct err *err)
+{
+    for (size_t i = 0; i < nkeys; i++) {
+        const uint64_t *half = drop != NULL ? &drop[i] : NULL;
+        struct err why = ERR_INIT;
+
+        if (reconcile_at_once(a, &keys[i], 1, half, half != NULL, &why))
+            continue;
+        if (why.kind != ERR_ROW) {
+            *err = why;
+            return false;
+        }
+        if (!quarantine_key(a, &keys[i], &why, half, half != NULL, err))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Rule 7 ---- */
+
+static bool has_marker(const struct store_state *state, uint64_t id)
+{
+    size_t low = 0, high = state->nmarkers;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (state->markers[mid].id < id)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < state->nmarkers && state->markers[low].id == id;
+}
+
+/* The halves, oldest first; arrays in the arena. A marker that both checkpoints
+ * have passed was whole: its twin may have been purged already. */
+static size_t find_halves(const struct store_state state[2], uint64_t passed_by_both, struct arena *arena,
+                          struct key **ret_keys, uint64_t **ret_ids)
+{
+    size_t max = state[0].nmarkers + state[1].nmarkers, n = 0;
+    struct key *keys = arena_alloc(arena, (max + 1) * sizeof *keys);
+    uint64_t *ids = arena_alloc(arena, (max + 1) * sizeof *ids);
+
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        for (size_t i = 0; i < state[s].nmarkers; i++) {
+            const struct marker *m = &state[s].markers[i];
+
+            if (m->id > passed_by_both && !has_marker(&state[side_peer(s)], m->id)) {
+                keys[n] = m->from;
+                ids[n++] = m->id;
+            }
+        }
+    *ret_keys = keys;
+    *ret_ids = ids;
+    return n;
+}
+
+static bool load_both(struct apply *a, struct store_state state[2], struct arena *arena, struct err *err)
+{
+    bool ok = true;
+
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT && ok; s++)
+        if (!a->stores[s]->ops->load(a->stores[s], &state[s], arena, err))
+            ok = err_prefix(err, "read control tables of the %s side", side_name(s));
+    rollback_both(a);
+    return ok;
+}
+
+/* The first checkpoint of the direction that reads `from`: where its log ends now.
+ * With both gates held no marker is on its way: all lie before it. */
+static bool begin_direction(struct apply *a, enum side from, struct store_state *peer_state, struct err *err)
+{
+    struct store *source = a->stores[from], *peer = a->stores[side_peer(from)];
+    struct checkpoint first = {POS_INIT, 0, link_sync_next_id(a->sync)};
+    struct store_write w = {.checkpoint = &first};
+    bool ok = source->ops->position(source, &first.pos, err) &&
+              peer->ops->lock(peer, NULL, 0, NULL, NULL, err) && peer->ops->write(peer, &w, err) &&
+              peer->ops->commit(peer, err);
+
+    if (!ok) {
+        peer->ops->rollback(peer);
+        pos_done(&first.pos);
+        return err_prefix(err, "first checkpoint of %s", direction_name(from));
+    }
+    peer_state->has_checkpoint = true;
+    peer_state->checkpoint.rows_done = 0;
+    peer_state->checkpoint.marker = first.marker;
+    pos_move(&peer_state->checkpoint.pos, &first.pos);
+    return true;
+}
+
+static void take_state(struct apply *a, bool reopened, const struct store_state state[2])
+{
+    for (int from = SIDE_LEFT; from <= SIDE_RIGHT; from++) {
+        uint64_t stored = state[side_peer(from)].checkpoint.marker;
+
+        link_sync_set_stored(a->sync, from, stored);
+        if ((reopened && from == (int)a->from) || !link_sync_is_live(a->sync, from))
+            link_sync_set_passed(a->sync, from, stored);
+        link_sync_rebuild(a->sync, from, state[from].markers, state[from].nmarkers);
+    }
+    link_sync_release_all(a->sync);
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        for (size_t i = 0; i < state[s].nquarantined; i++)
+            link_sync_quarantine(a->sync, &state[s].quarantined[i]);
+    if (reopened) {
+        link_sync_set_live(a->sync, a->from);
+        a->stored.rows_done = state[side_peer(a->from)].checkpoint.rows_done;
+        a->stored.marker = state[side_peer(a->from)].checkpoint.marker;
+        pos_copy(&a->stored.pos, &state[side_peer(a->from)].checkpoint.pos);
+    }
+}
+
+bool reconcile_recover(struct apply *a, bool reopened, bool *ret_begun, struct err *err)
+{
+    struct store_state state[2] = {0};
+    struct arena arena;
+    struct key *keys;
+    uint64_t *ids;
+    bool ok = false;
+
+    arena_init(&arena);
+    *ret_begun = false;
+    if (!load_both(a, state, &arena, err))
+        goto out;
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+        link_sync_saw_id(a->sync, state[s].checkpoint.marker);
+        for (size_t i = 0; i < state[s].nmarkers; i++)
+            link_sync_saw_id(a->sync, state[s].markers[i].id);
+    }
+#ifdef BREAK_FORGET_MARKERS /* the simulation checks that it finds this */
+    state[SIDE_LEFT].nmarkers = state[SIDE_RIGHT].nmarkers = 0;
+#endif
+    for (int from = SIDE_LEFT; from <= SIDE_RIGHT; from++) {
+        if (state[side_peer(from)].has_checkpoint)
+            continue;
+        if (!begin_direction(a, from, &state[side_peer(from)], err))
+            goto out;
+        *ret_begun = true;
+    }
+    take_state(a, reopened, state);
+    uint64_t passed[2] = {link_sync_stored(a->sync, SIDE_LEFT), link_sync_stored(a->sync, SIDE_RIGHT)};
+    size_t nhalves = find_halves(state, passed[0] < passed[1] ? passed[0] : passed[1], &arena, &keys, &ids);
+
+    ok = reconcile_each(a, keys, nhalves, ids, err);
+    if (ok)
+        link_sync_set_in_doubt(a->sync, false);
+out:
+    store_state_done(&state[SIDE_LEFT]);
+    store_state_done(&state[SIDE_RIGHT]);
+    arena_done(&arena);
+    return ok;
+}
+
+bool reconcile_enter(struct apply *a, unsigned gates, struct err *err)
+{
+    for (;;) {
+        bool begun;
+
+        if (!link_sync_enter(a->sync, gates, a->stop, err))
+            return false;
+        if (!link_sync_in_doubt(a->sync))
+            return true;
+        if (gates == GATE_BOTH) {
+            if (reconcile_recover(a, false, &begun, err))
+                return true;
+            link_sync_leave(a->sync, gates);
+            return false;
+        }
+        link_sync_leave(a->sync, gates);
+        if (!reconcile_enter(a, GATE_BOTH, err))
+            return false;
+        link_sync_leave(a->sync, GATE_BOTH);
+    }
+}
+
+/* ---- Rule 4 ---- */
+
+/* The other direction may have reconciled some of them while we waited for the gates. */
+static size_t leave_out_superseded(const struct apply *a, const struct key *keys, size_t nkeys,
+                                   uint64_t passed, struct key *ret_keys)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < nkeys; i++)
+        if (!link_sync_superseded(a->sync, a->from, &keys[i], passed))
+            ret_keys[n++] = keys[i];
+    return n;
+}
+
+/* With both gates held, at most KEYS_AT_ONCE. */
+static bool reconcile_some(struct apply *a, const struct key *keys, size_t nkeys, struct err *err)
+{
+    if (nkeys > 1) {
+        if (reconcile_at_once(a, keys, nkeys, NULL, 0, err))
+            return true;
+        if (err->kind != ERR_ROW && err->kind != ERR_BUSY)
+            return false;
+        /* One key that is refused or locked for long must not hold up the others. */
+    }
+    return reconcile_each(a, keys, nkeys, NULL, err);
+}
+
+bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed, struct err *err)
+{
+    while (nkeys > 0) {
+        size_t n = nkeys < KEYS_AT_ONCE ? nkeys : KEYS_AT_ONCE;
+        struct key left[KEYS_AT_ONCE];
+
+        if (!reconcile_enter(a, GATE_BOTH, err))
+            return false;
+        bool ok = reconcile_some(a, left, leave_out_superseded(a, keys, n, passed, left), err);
+
+        link_sync_leave(a->sync, GATE_BOTH);
+        if (!ok)
+            return false;
+        keys += n;
+        nkeys -= n;
+    }
+    return true;
+}

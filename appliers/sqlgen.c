@@ -1,0 +1,548 @@
+/*
+ * sqlgen.c - statements as text.
+ *
+ * Literals follow the column's kind on the side that is written, so that a
+ * server converts nothing on the way: numbers bare, their characters checked;
+ * text, dates and labels quoted; bytes in hex. FLOAT and DOUBLE get an exponent,
+ * which makes the literal a double and not a DECIMAL: only so does it meet the
+ * same bits again in a WHERE.
+ *
+ * A locking read names the UNIQUE index it is to use. Were it left to the
+ * optimizer, a small table would be scanned, and every row and gap of it
+ * locked. For the same reason lists must stay below 1000 keys (MariaDB turns
+ * longer ones into a join with a derived table, and scans), and each row is
+ * deleted by a statement of its own: DELETE heeds no hint (MariaDB 10.11), and
+ * scans a small table when it is given a list.
+ *
+ * What is never written: REPLACE and ON DUPLICATE KEY UPDATE on a tracked table.
+ * With a second UNIQUE key they hit another row.
+ */
+#include "appliers/sqlgen.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cdc/base/hash.h"
+#include "cdc/db/dbconn.h"
+
+enum { ER_BAD_NULL = 1048 };
+
+static bool is_sealed(const struct field *f, enum side side)
+{
+    return f->keys != NULL && f->sealed_side == side;
+}
+
+/* ---- Literals ---- */
+
+static const char *skip_digits(const char *p, const char *end)
+{
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    return p;
+}
+
+/* -?[0-9]+(\.[0-9]+)? and, for a double, (e[+-]?[0-9]+)? */
+static bool is_number(const char *p, size_t len, bool is_double)
+{
+    const char *end = p + len, *start;
+
+    if (p < end && *p == '-')
+        p++;
+    start = p;
+    p = skip_digits(p, end);
+    if (p == start)
+        return false;
+    if (p < end && *p == '.') {
+        start = ++p;
+        p = skip_digits(p, end);
+        if (p == start)
+            return false;
+    }
+    if (is_double && p < end && *p == 'e') {
+        p++;
+        if (p < end && (*p == '+' || *p == '-'))
+            p++;
+        start = p;
+        p = skip_digits(p, end);
+        if (p == start)
+            return false;
+    }
+    return p == end;
+}
+
+static bool add_number(const struct column *c, const struct value *v, struct buf *out, struct err *err)
+{
+    bool is_double = c->kind == COL_FLOAT || c->kind == COL_DOUBLE;
+
+    if (v->len == 0 || !is_number(v->data, v->len, is_double))
+        return err_set(err, ERR_ROW, 0, "the value for column %s is not a number", c->name);
+    buf_add(out, v->data, v->len);
+    if (is_double && memchr(v->data, 'e', v->len) == NULL)
+        buf_adds(out, "e0");
+    return true;
+}
+
+static bool add_by_kind(const struct column *c, const struct value *v, struct buf *out, struct err *err)
+{
+    switch (c->kind) {
+    case COL_INT:
+    case COL_DECIMAL:
+    case COL_FLOAT:
+    case COL_DOUBLE:
+    case COL_BIT:
+    case COL_YEAR: return add_number(c, v, out, err);
+    case COL_BINARY:
+    case COL_GEOMETRY: db_quote_bytes(out, v->data, v->len); return true;
+    case COL_DATE:
+    case COL_TIME:
+    case COL_DATETIME:
+    case COL_TIMESTAMP:
+    case COL_TEXT:
+    case COL_ENUM:
+    case COL_SET:
+    case COL_JSON: db_quote_text(out, v->data, v->len); return true;
+    case COL_OTHER: break;
+    }
+    return err_set(err, ERR_CONFIG, 0, "column %s is of type %s, which cannot be mapped", c->name,
+                   c->type_text);
+}
+
+static bool add_sealed(const struct field *f, enum side side, const struct value *v, struct buf *out,
+                       struct err *err)
+{
+    struct buf sealed = BUF_INIT;
+    bool ok = cipher_seal(f->keys, f->encoding, v->data, v->len, &sealed, err);
+
+    if (ok) {
+        struct value text = {sealed.data, (uint32_t)sealed.len, VALUE_SET};
+
+        ok = add_by_kind(f->column[side], &text, out, err);
+    }
+    buf_done(&sealed);
+    return ok;
+}
+
+bool sqlgen_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
+                    struct err *err)
+{
+    const struct column *c = f->column[side];
+
+    switch (v->state) {
+    case VALUE_NULL:
+        /* An old TIMESTAMP column would take NULL and put the time of day in its place. */
+        if (!c->nullable)
+            return err_set(err, ERR_ROW, ER_BAD_NULL, "column %s cannot be NULL", c->name);
+        buf_adds(out, "NULL");
+        return true;
+    case VALUE_MISSING: return err_set(err, ERR_ROW, 0, "the value for column %s is not known", c->name);
+    case VALUE_SEALED: return err_set(err, ERR_ROW, 0, "no key opens the value for column %s", c->name);
+    case VALUE_SET: break;
+    }
+    return is_sealed(f, side) ? add_sealed(f, side, v, out, err) : add_by_kind(c, v, out, err);
+}
+
+void sqlgen_value(const struct field *f, enum side side, const char *text, size_t len, struct arena *arena,
+                  struct value *ret_value)
+{
+    struct buf plain = BUF_INIT;
+
+    if (text == NULL) {
+        *ret_value = (struct value){NULL, 0, VALUE_NULL};
+        return;
+    }
+    text = arena_copy(arena, text, len);
+    if (!is_sealed(f, side)) {
+        column_canonical(f->column[side], text, len, arena, ret_value);
+        return;
+    }
+    if (cipher_open(f->keys, f->encoding, text, len, &plain))
+        *ret_value = (struct value){arena_copy(arena, plain.data != NULL ? plain.data : "", plain.len),
+                                    (uint32_t)plain.len, VALUE_SET};
+    else
+        *ret_value = (struct value){text, (uint32_t)len, VALUE_SEALED};
+    buf_done(&plain);
+}
+
+/* ---- Parts of statements ---- */
+
+static void add_table(const struct link *link, enum side side, struct buf *out)
+{
+    db_quote_name(out, link->table[side]->db);
+    buf_addc(out, '.');
+    db_quote_name(out, link->table[side]->name);
+}
+
+static void add_index_hint(const struct link *link, enum side side, struct buf *out)
+{
+    assert(link->index[side] != NULL);
+    buf_adds(out, " FORCE INDEX (");
+    db_quote_name(out, link->index[side]->name);
+    buf_addc(out, ')');
+}
+
+static void add_column_name(const struct field *f, enum side side, struct buf *out)
+{
+    db_quote_name(out, f->column[side]->name);
+}
+
+/* What is selected must come as the text that column_canonical() expects. */
+static void add_select_expr(const struct field *f, enum side side, struct buf *out)
+{
+    add_column_name(f, side, out);
+    if (f->column[side]->kind == COL_BIT)
+        buf_adds(out, "+0"); /* bytes otherwise */
+    else if (f->column[side]->kind == COL_FLOAT || f->column[side]->kind == COL_DOUBLE)
+        buf_adds(out, "+0e0"); /* a FLOAT comes with six digits otherwise */
+}
+
+/* "k IN (" or "(k1,k2) IN (" */
+static void add_key_in(const struct link *link, enum side side, struct buf *out)
+{
+    if (link->nkey > 1)
+        buf_addc(out, '(');
+    for (size_t i = 0; i < link->nkey; i++) {
+        if (i > 0)
+            buf_addc(out, ',');
+        add_column_name(&link->fields[link->key[i]], side, out);
+    }
+    buf_adds(out, link->nkey > 1 ? ") IN (" : " IN (");
+}
+
+static bool add_key_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
+                            struct err *err)
+{
+    /* Each sealing gives another text: nothing can be found by it. */
+    if (is_sealed(f, side))
+        return err_set(err, ERR_CONFIG, 0, "column %s is encrypted and cannot be part of the key",
+                       f->column[side]->name);
+    return sqlgen_literal(f, side, v, out, err);
+}
+
+/* An element of the list: "1" or "(1,'x')". */
+static bool add_key_element(const struct link *link, enum side side, const struct value *row, struct buf *out,
+                            struct err *err)
+{
+    if (link->nkey > 1)
+        buf_addc(out, '(');
+    for (size_t i = 0; i < link->nkey; i++) {
+        if (i > 0)
+            buf_addc(out, ',');
+        if (!add_key_literal(&link->fields[link->key[i]], side, &row[link->key[i]], out, err))
+            return false;
+    }
+    if (link->nkey > 1)
+        buf_addc(out, ')');
+    return true;
+}
+
+static bool fail_at(struct err *err, size_t index)
+{
+    if (err != NULL)
+        err->index = index;
+    return false;
+}
+
+/* In the server's words: in UTC, as the session is. */
+static void add_now(const struct column *c, struct buf *out)
+{
+    unsigned digits = c->kind == COL_DATETIME || c->kind == COL_TIMESTAMP ? c->precision : 6;
+
+    buf_addf(out, "UTC_TIMESTAMP(%u)", digits <= 6 ? digits : 6);
+}
+
+/* ---- Rows ---- */
+
+bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
+                 struct buf *out, struct err *err)
+{
+    struct arena arena;
+    bool ok = true;
+
+    assert(nkeys > 0);
+    buf_adds(out, "SELECT ");
+    for (size_t i = 0; i < link->nfields; i++) {
+        if (i > 0)
+            buf_addc(out, ',');
+        add_select_expr(&link->fields[i], side, out);
+    }
+    buf_adds(out, " FROM ");
+    add_table(link, side, out);
+    add_index_hint(link, side, out);
+    buf_adds(out, " WHERE ");
+    add_key_in(link, side, out);
+
+    arena_init(&arena);
+    struct value *row = arena_alloc(&arena, link->nfields * sizeof *row);
+
+    for (size_t i = 0; i < nkeys && ok; i++) {
+        if (i > 0)
+            buf_addc(out, ',');
+        ok = key_to_row(link, &keys[i], row) ? add_key_element(link, side, row, out, err)
+                                             : err_set(err, ERR_ROW, 0, "not a key of link %s", link->name);
+        if (!ok)
+            fail_at(err, i);
+    }
+    arena_done(&arena);
+    buf_adds(out, ") FOR UPDATE");
+    return ok;
+}
+
+bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
+                   struct buf *out, struct err *err)
+{
+    buf_adds(out, "INSERT INTO ");
+    add_table(link, side, out);
+    buf_adds(out, " (");
+    for (size_t i = 0; i < link->nfields; i++) {
+        add_column_name(&link->fields[i], side, out);
+        buf_addc(out, ',');
+    }
+    db_quote_name(out, link->synced_at[side]->name);
+    buf_adds(out, ") VALUES ");
+    for (size_t r = 0; r < nrows; r++) {
+        assert(rows[r].before == NULL && rows[r].after != NULL);
+        buf_adds(out, r > 0 ? ",(" : "(");
+        for (size_t i = 0; i < link->nfields; i++) {
+            if (!sqlgen_literal(&link->fields[i], side, &rows[r].after[i], out, err))
+                return fail_at(err, r);
+            buf_addc(out, ',');
+        }
+        add_now(link->synced_at[side], out);
+        buf_addc(out, ')');
+    }
+    return true;
+}
+
+/* "k1=1 AND k2='x'": the row as it was locked. */
+static bool where_key(const struct link *link, enum side side, const struct value *row, struct buf *out,
+                      struct err *err)
+{
+    for (size_t i = 0; i < link->nkey; i++) {
+        const struct field *f = &link->fields[link->key[i]];
+
+        buf_adds(out, i > 0 ? " AND " : " WHERE ");
+        add_column_name(f, side, out);
+        buf_addc(out, '=');
+        if (!add_key_literal(f, side, &row[link->key[i]], out, err))
+            return false;
+    }
+    return true;
+}
+
+bool sqlgen_delete(const struct link *link, enum side side, const struct row_write *row, struct buf *out,
+                   struct err *err)
+{
+    assert(row->before != NULL && row->after == NULL);
+    buf_adds(out, "DELETE FROM ");
+    add_table(link, side, out);
+    return where_key(link, side, row->before, out, err) || fail_at(err, 0);
+}
+
+static bool must_write(const struct link *link, size_t field, const struct row_write *row)
+{
+    if (field == link_version_field(link) || field == link_updated_field(link))
+        return true; /* named, or an ON UPDATE CURRENT_TIMESTAMP would set it */
+    return !value_equal(&row->before[field], &row->after[field]);
+}
+
+bool sqlgen_update(const struct link *link, enum side side, const struct row_write *row, struct buf *out,
+                   struct err *err)
+{
+    assert(row->before != NULL && row->after != NULL);
+    buf_adds(out, "UPDATE ");
+    add_table(link, side, out);
+    add_index_hint(link, side, out);
+    buf_adds(out, " SET ");
+    for (size_t i = 0; i < link->nfields; i++) {
+        const struct field *f = &link->fields[i];
+
+        if (!must_write(link, i, row))
+            continue;
+        if (row->before[i].state == VALUE_SEALED) { /* it may be the last copy */
+            err_set(err, ERR_ROW, 0, "no key opens what stands in column %s: it is not overwritten",
+                    f->column[side]->name);
+            return fail_at(err, 0);
+        }
+        add_column_name(f, side, out);
+        buf_addc(out, '=');
+        if (!sqlgen_literal(f, side, &row->after[i], out, err))
+            return fail_at(err, 0);
+        buf_addc(out, ',');
+    }
+    db_quote_name(out, link->synced_at[side]->name);
+    buf_addc(out, '=');
+    add_now(link->synced_at[side], out);
+    return where_key(link, side, row->before, out, err) || fail_at(err, 0);
+}
+
+/* ---- Control tables ---- */
+
+static void add_control_table(const char *state_db, const char *name, struct buf *out)
+{
+    db_quote_name(out, state_db);
+    buf_addc(out, '.');
+    db_quote_name(out, name);
+}
+
+static void add_text(const char *text, struct buf *out) { db_quote_text(out, text, strlen(text)); }
+
+static void where_link(const struct link *link, struct buf *out)
+{
+    buf_adds(out, " WHERE link=");
+    add_text(link->name, out);
+}
+
+static void where_link_side(const struct link *link, const char *column, enum side side, struct buf *out)
+{
+    where_link(link, out);
+    buf_addf(out, " AND %s='%s'", column, side_name(side));
+}
+
+void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out)
+{
+    buf_adds(out, "SELECT gtid,binlog_file,binlog_offset,rows_done,marker FROM ");
+    add_control_table(state_db, "checkpoint", out);
+    where_link_side(link, "source_side", side_peer(side), out);
+    buf_adds(out, " FOR UPDATE");
+}
+
+void sqlgen_load_markers(const char *state_db, const struct link *link, enum side side, struct buf *out)
+{
+    buf_adds(out, "SELECT id,key_from,key_to FROM ");
+    add_control_table(state_db, "marker", out);
+    where_link_side(link, "side", side, out);
+    buf_adds(out, " ORDER BY id FOR UPDATE");
+}
+
+void sqlgen_load_quarantine(const char *state_db, const struct link *link, struct buf *out)
+{
+    buf_adds(out, "SELECT row_key FROM ");
+    add_control_table(state_db, "quarantine", out);
+    where_link(link, out);
+    buf_adds(out, " FOR UPDATE");
+}
+
+/* The columns that follow the position, as assignments. */
+static void add_place(const struct checkpoint *c, struct buf *out)
+{
+    struct buf gtids = BUF_INIT;
+
+    pos_print_gtids(&c->pos, &gtids);
+    buf_adds(out, "gtid=");
+    db_quote_text(out, gtids.data != NULL ? gtids.data : "", gtids.len);
+    buf_adds(out, ",binlog_file=");
+    add_text(c->pos.file != NULL ? c->pos.file : "", out);
+    buf_addf(out, ",binlog_offset=%" PRIu64 ",rows_done=%" PRIu64 ",marker=%" PRIu64, c->pos.offset,
+             c->rows_done, c->marker);
+    buf_done(&gtids);
+}
+
+/* A table of our own with one UNIQUE key: here the short form is safe. `changed` makes
+ * sure that the row is logged. */
+void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side side,
+                       const struct checkpoint *c, struct buf *out)
+{
+    buf_adds(out, "INSERT INTO ");
+    add_control_table(state_db, "checkpoint", out);
+    buf_adds(out, " SET link=");
+    add_text(link->name, out);
+    buf_addf(out, ",source_side='%s',changed=1,", side_name(side_peer(side)));
+    add_place(c, out);
+    buf_adds(out, " ON DUPLICATE KEY UPDATE changed=changed+1,");
+    add_place(c, out);
+}
+
+void sqlgen_markers(const char *state_db, const struct link *link, enum side side,
+                    const struct marker *markers, size_t count, struct buf *out)
+{
+    buf_adds(out, "INSERT INTO ");
+    add_control_table(state_db, "marker", out);
+    buf_adds(out, " (link,side,id,key_from,key_to) VALUES ");
+    for (size_t i = 0; i < count; i++) {
+        buf_adds(out, i > 0 ? ",(" : "(");
+        add_text(link->name, out);
+        buf_addf(out, ",'%s',%" PRIu64 ",", side_name(side), markers[i].id);
+        db_quote_bytes(out, markers[i].from.data, markers[i].from.len);
+        buf_addc(out, ',');
+        db_quote_bytes(out, markers[i].to.data, markers[i].to.len);
+        buf_addc(out, ')');
+    }
+}
+
+void sqlgen_drop_markers(const char *state_db, const struct link *link, enum side side, const uint64_t *ids,
+                         size_t count, struct buf *out)
+{
+    buf_adds(out, "DELETE FROM ");
+    add_control_table(state_db, "marker", out);
+    where_link_side(link, "side", side, out);
+    buf_adds(out, " AND id IN (");
+    for (size_t i = 0; i < count; i++)
+        buf_addf(out, "%s%" PRIu64, i > 0 ? "," : "", ids[i]);
+    buf_addc(out, ')');
+}
+
+void sqlgen_purge_markers(const char *state_db, const struct link *link, enum side side, uint64_t up_to,
+                          struct buf *out)
+{
+    buf_adds(out, "DELETE FROM ");
+    add_control_table(state_db, "marker", out);
+    where_link_side(link, "side", side, out);
+    buf_addf(out, " AND id<=%" PRIu64, up_to);
+}
+
+static void add_key_hash(const struct key *k, struct buf *out)
+{
+    unsigned char hash[HASH_BYTES];
+
+    hash_sha256(k->data, k->len, hash);
+    db_quote_bytes(out, (const char *)hash, sizeof hash);
+}
+
+/* An error text may be cut in the middle of a character, which the column would refuse. */
+static void add_ascii(const char *text, struct buf *out)
+{
+    struct buf ascii = BUF_INIT;
+
+    for (; *text != '\0'; text++)
+        buf_addc(&ascii, (unsigned char)*text < 0x80 ? *text : '?');
+    db_quote_text(out, ascii.data != NULL ? ascii.data : "", ascii.len);
+    buf_done(&ascii);
+}
+
+void sqlgen_quarantine(const char *state_db, const struct link *link, const struct quarantine_entry *e,
+                       struct buf *out)
+{
+    struct buf why = BUF_INIT;
+
+    buf_addf(&why, "source_side='%s',error_code=%u,error=", side_name(e->source), (unsigned)e->code);
+    add_ascii(e->why, &why);
+    buf_adds(out, "INSERT INTO ");
+    add_control_table(state_db, "quarantine", out);
+    buf_adds(out, " SET link=");
+    add_text(link->name, out);
+    buf_adds(out, ",key_hash=");
+    add_key_hash(&e->key, out);
+    buf_adds(out, ",row_key=");
+    db_quote_bytes(out, e->key.data, e->key.len);
+    buf_addc(out, ',');
+    buf_add(out, why.data, why.len);
+    buf_adds(out, " ON DUPLICATE KEY UPDATE tries=tries+1,");
+    buf_add(out, why.data, why.len);
+    buf_done(&why);
+}
+
+void sqlgen_release(const char *state_db, const struct link *link, const struct key *keys, size_t count,
+                    struct buf *out)
+{
+    buf_adds(out, "DELETE FROM ");
+    add_control_table(state_db, "quarantine", out);
+    where_link(link, out);
+    buf_adds(out, " AND key_hash IN (");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_addc(out, ',');
+        add_key_hash(&keys[i], out);
+    }
+    buf_addc(out, ')');
+}

@@ -1,0 +1,52 @@
+/*
+ * sqlgen.h - the statements of store_mysql as text.
+ *
+ * Pure but for the nonce of a sealed value: from links, keys, rows and
+ * checkpoints to text and from a result's text to values. Every statement is
+ * appended to out without a semicolon. The text holds row values: never log it.
+ */
+#ifndef APPLIERS_SQLGEN_H
+#define APPLIERS_SQLGEN_H
+
+#include "appliers/store.h"
+
+/* One value as it stands in a statement for this side, sealed where it has to be.
+ * ERR_ROW (no index) where it cannot be written: missing, sealed by a key we do not
+ * have, NULL in a NOT NULL column, a number that is none. */
+bool sqlgen_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
+                    struct err *err);
+/* What a SELECT of sqlgen_lock() returned for the field, NULL for SQL NULL, to its
+ * value: copied into the arena, opened where it stands sealed. */
+void sqlgen_value(const struct field *f, enum side side, const char *text, size_t len, struct arena *arena,
+                  struct value *ret_value);
+
+/* Every field of the rows of these keys, locked, in any order. */
+bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
+                 struct buf *out, struct err *err);
+/* Several rows in one statement. ERR_ROW has the index in rows. */
+bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
+                   struct buf *out, struct err *err);
+bool sqlgen_delete(const struct link *link, enum side side, const struct row_write *row, struct buf *out,
+                   struct err *err);
+/* Writes what differs, and always version, updated_at and synced_at. */
+bool sqlgen_update(const struct link *link, enum side side, const struct row_write *row, struct buf *out,
+                   struct err *err);
+
+/* The control tables; side is the store's own. */
+void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);
+void sqlgen_load_markers(const char *state_db, const struct link *link, enum side side, struct buf *out);
+void sqlgen_load_quarantine(const char *state_db, const struct link *link, struct buf *out);
+void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side side,
+                       const struct checkpoint *c, struct buf *out);
+void sqlgen_markers(const char *state_db, const struct link *link, enum side side,
+                    const struct marker *markers, size_t count, struct buf *out);
+void sqlgen_drop_markers(const char *state_db, const struct link *link, enum side side, const uint64_t *ids,
+                         size_t count, struct buf *out);
+void sqlgen_purge_markers(const char *state_db, const struct link *link, enum side side, uint64_t up_to,
+                          struct buf *out);
+void sqlgen_quarantine(const char *state_db, const struct link *link, const struct quarantine_entry *e,
+                       struct buf *out);
+void sqlgen_release(const char *state_db, const struct link *link, const struct key *keys, size_t count,
+                    struct buf *out);
+
+#endif

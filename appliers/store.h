@@ -1,0 +1,103 @@
+/*
+ * store.h - what the protocol asks of one side of a link. store_mysql.c does it
+ * on a server; the simulation does it in memory.
+ *
+ * A store is one connection and belongs to one thread. Its transaction begins
+ * with store_lock() or store_load() and ends with commit or rollback; between
+ * transactions it holds no lock.
+ */
+#ifndef APPLIERS_STORE_H
+#define APPLIERS_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cdc/base/arena.h"
+#include "cdc/base/err.h"
+#include "cdc/model/change.h"
+#include "cdc/model/link.h"
+
+/* How far the direction that writes into this store has read its source. */
+struct checkpoint {
+    struct pos pos;
+    uint64_t rows_done; /* row images of the transaction behind pos that are done */
+    uint64_t marker;    /* the last marker of the source's log that lies before this place */
+};
+
+/* A marker row: once it stands in both logs, changes of the keys from..to that
+ * stand before it are superseded. A single key has from == to. */
+struct marker {
+    uint64_t id;
+    struct key from, to;
+};
+
+/* A row to write: before is the row as locked in this transaction. */
+struct row_write {
+    struct key key;
+    const struct value *before; /* NULL: insert */
+    const struct value *after;  /* NULL: delete */
+};
+
+/* A key whose winner a side refuses (PROTOCOL: rows that cannot be written). */
+struct quarantine_entry {
+    struct key key;
+    enum side source; /* the direction that met it */
+    int code;         /* of the server, 0 if it is our own finding */
+    const char *why;  /* no row value */
+};
+
+struct store_write {
+    const struct checkpoint *checkpoint; /* NULL: stays */
+    const struct marker *markers;        /* to insert */
+    size_t nmarkers;
+    const uint64_t *drop_markers; /* single ids to delete: a half that is being reconciled again */
+    size_t ndrop_markers;
+    uint64_t purge_markers;       /* delete those with ids up to here; 0: none */
+    const struct row_write *rows; /* in this order */
+    size_t nrows;
+    const struct quarantine_entry *quarantine; /* to insert, or to count one more try of */
+    size_t nquarantine;
+    const struct key *release; /* to delete from quarantine */
+    size_t nrelease;
+};
+
+struct store_state {
+    bool has_checkpoint;
+    struct checkpoint checkpoint; /* of the direction that writes here; caller frees with store_state_done() */
+    struct marker *markers;       /* ascending ids, in the arena passed in */
+    size_t nmarkers;
+    struct key *quarantined; /* likewise */
+    size_t nquarantined;
+};
+
+struct store;
+struct store_ops {
+    /* Begins a transaction and locks the rows of these keys, absent ones too.
+     * ret_rows[i] is the row of keys[i] or NULL, in the arena. keys are distinct. */
+    bool (*lock)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
+                 struct arena *arena, struct err *err);
+    /* Checkpoint or markers first, then the rows: rule 2. Every write needs a
+     * checkpoint or a marker, but for one of the quarantine alone. ERR_ROW carries the index in rows. Sets synced_at
+     * to now. The transaction must be rolled back after any error. */
+    bool (*write)(struct store *s, const struct store_write *w, struct err *err);
+    /* After an error it is not known whether it was committed. */
+    bool (*commit)(struct store *s, struct err *err);
+    /* Never fails; without a transaction it does nothing. Drops the connection if it must. */
+    void (*rollback)(struct store *s);
+    /* Begins a transaction: the checkpoint and markers of this link and side, by a locking
+     * read, so that a commit still under way on a lost connection is waited for. */
+    bool (*load)(struct store *s, struct store_state *ret_state, struct arena *arena, struct err *err);
+    /* Where the log of this side ends now. Not within a transaction. */
+    bool (*position)(struct store *s, struct pos *ret_pos, struct err *err);
+};
+
+struct store {
+    const struct store_ops *ops;
+    const struct link *link;
+    enum side side;
+};
+
+void store_state_done(struct store_state *s); /* frees the checkpoint's position */
+
+#endif

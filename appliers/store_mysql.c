@@ -1,0 +1,737 @@
+/*
+ * store_mysql.c - one side of a link on a real server.
+ *
+ * Round trips cost more than anything else here, so a transaction is three of
+ * them: "START TRANSACTION; SELECT ... FOR UPDATE", all writes in one packet of many
+ * statements, COMMIT. Packets are cut at about a MiB, and below what the server
+ * takes.
+ *
+ * Locking. The keys are asked for by their UNIQUE index under REPEATABLE READ, which
+ * locks a row that is there and the gap where one is not. A row is matched to its
+ * key by bytes. Under a collation 'Bob' may find 'bob': what bytes do not
+ * match is asked for again key by key, so that the answer says whose it is.
+ *
+ * Who is to blame. A packet stops at its first bad statement, and the number of
+ * that statement leads to the row. Inserts stand together in one statement; when
+ * that one is refused, InnoDB has undone it alone, so its rows are sent one by
+ * one until the bad one shows. Under our locks no UPDATE or DELETE can miss its
+ * row, and no INSERT can meet its own key; when one does, what we had read was
+ * not what is there (a collation, a trigger): ERR_BUSY, start again.
+ */
+#include "appliers/store_mysql.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "appliers/sqlgen.h"
+#include "cdc/base/mem.h"
+#include "cdc/db/tableinfo.h"
+
+enum {
+    LOCK_WAIT_S = 5,
+    LIST_MAX = 500,          /* keys of one SELECT: see sqlgen.c */
+    INSERT_MAX = 200,        /* rows of one INSERT: the price of finding the bad one */
+    PACKET_BYTES = 1 << 20,  /* about */
+    PACKET_MARGIN = 1 << 10, /* what the server's limit counts beside our text */
+
+    ER_DUP_ENTRY = 1062,
+    ER_BAD_DB = 1049,
+    ER_BAD_FIELD = 1054,
+    ER_NO_SUCH_TABLE = 1146,
+    ER_KEY_DOES_NOT_EXIST = 1176,
+};
+
+/* One statement of the packet that is being built. */
+struct statement {
+    enum { CONTROL, INSERT, UPDATE, DELETE } what;
+    size_t first, count; /* rows of the write; none for CONTROL */
+    size_t begin;        /* in the packet's text */
+};
+
+struct store_mysql {
+    struct store base;
+    struct dbconn *conn;
+    char *state_db;
+    bool in_transaction;
+
+    struct buf packet; /* row values: never logged */
+    struct statement *statements;
+    size_t nstatements, statements_cap;
+};
+
+static struct store_mysql *self_of(const struct store *s)
+{
+    return (struct store_mysql *)s; /* base is its first member */
+}
+
+/* ---- Connection ---- */
+
+void store_mysql_disconnect(struct store *s)
+{
+    struct store_mysql *m = self_of(s);
+
+    dbconn_close(m->conn);
+    m->in_transaction = false;
+}
+
+bool store_mysql_connect(struct store *s, struct err *err)
+{
+    return dbconn_open(self_of(s)->conn, LOCK_WAIT_S, err);
+}
+
+bool store_mysql_is_connected(const struct store *s) { return dbconn_is_open(self_of(s)->conn); }
+
+void store_mysql_shutdown(struct store *s) { dbconn_shutdown(self_of(s)->conn); }
+
+/* After a failure that says nothing good about the connection, the next
+ * transaction begins on a new one. The server rolls back what was open. */
+static bool failed(struct store_mysql *m, struct err *err)
+{
+    if (err->kind == ERR_RETRY)
+        store_mysql_disconnect(&m->base);
+    return false;
+}
+
+bool store_mysql_ping(struct store *s, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    assert(!m->in_transaction);
+    if (!store_mysql_connect(s, err))
+        return false;
+    return dbconn_exec(m->conn, "DO 1", err) || failed(m, err);
+}
+
+/* Our own tables: whatever is wrong with them, it is no row of the link. */
+static bool control_failed(struct store_mysql *m, struct err *err)
+{
+    err->index = SIZE_MAX;
+    if (err->code == ER_NO_SUCH_TABLE || err->code == ER_BAD_DB || err->code == ER_BAD_FIELD)
+        err_prefix(err, "control tables on server %s, run `twinlog init`", dbconn_name(m->conn));
+    else if (err->kind == ERR_RETRY || err->kind == ERR_BUSY)
+        err_prefix(err, "server %s", dbconn_name(m->conn));
+    else
+        err_prefix(err, "control tables on server %s", dbconn_name(m->conn));
+    if (err->kind == ERR_ROW)
+        err->kind = ERR_RETRY;
+    return failed(m, err);
+}
+
+/* The tracked table. That it has changed under us stops the direction, not the daemon. */
+static bool table_failed(struct store_mysql *m, struct err *err)
+{
+    const struct table *t = m->base.link->table[m->base.side];
+
+    if (err->code == ER_NO_SUCH_TABLE || err->code == ER_BAD_DB || err->code == ER_BAD_FIELD ||
+        err->code == ER_KEY_DOES_NOT_EXIST)
+        err->kind = ERR_HALT;
+    if (err->kind != ERR_ROW)
+        err->index = SIZE_MAX;
+    err_prefix(err, "%s.%s on server %s", t->db, t->name, dbconn_name(m->conn));
+    return failed(m, err);
+}
+
+static size_t packet_max(const struct store_mysql *m)
+{
+    size_t max = dbconn_max_packet(m->conn);
+
+    return max > 2 * PACKET_MARGIN ? max - PACKET_MARGIN : PACKET_MARGIN;
+}
+
+/* ---- Lock ---- */
+
+/* Key -> its index, by bytes. Open addressing; 0 is a free slot. */
+struct key_index {
+    const struct key *keys;
+    size_t *slots; /* index + 1 */
+    size_t nslots; /* a power of two */
+};
+
+static size_t *index_slot(const struct key_index *x, const struct key *k)
+{
+    for (size_t i = key_hash(k) & (x->nslots - 1);; i = (i + 1) & (x->nslots - 1))
+        if (x->slots[i] == 0 || key_equal(&x->keys[x->slots[i] - 1], k))
+            return &x->slots[i];
+}
+
+static void index_build(struct key_index *x, const struct key *keys, size_t nkeys, struct arena *arena)
+{
+    x->keys = keys;
+    x->nslots = 4;
+    while (x->nslots < 2 * nkeys)
+        x->nslots *= 2;
+    x->slots = arena_zalloc(arena, x->nslots * sizeof *x->slots);
+    for (size_t i = 0; i < nkeys; i++)
+        *index_slot(x, &keys[i]) = i + 1;
+}
+
+static struct value *read_row(const struct link *link, enum side side, const struct db_result *r,
+                              struct arena *arena)
+{
+    struct value *row = arena_alloc(arena, link->nfields * sizeof *row);
+
+    for (size_t i = 0; i < link->nfields; i++) {
+        size_t len;
+        const char *text = db_result_get(r, i, &len);
+
+        sqlgen_value(&link->fields[i], side, text, len, arena, &row[i]);
+    }
+    return row;
+}
+
+static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nkeys,
+                        struct db_result **ret_result, struct err *err)
+{
+    size_t statement = 0;
+
+    buf_clear(&m->packet);
+    if (!m->in_transaction) {
+        buf_adds(&m->packet, "START TRANSACTION;");
+        statement = 1;
+    }
+    if (!sqlgen_lock(m->base.link, m->base.side, keys, nkeys, &m->packet, err))
+        return false;
+    m->in_transaction = true; /* even if it fails: it may have begun */
+    if (!dbconn_query(m->conn, m->packet.data, m->packet.len, statement, ret_result, err))
+        return table_failed(m, err);
+    return true;
+}
+
+/* Rows whose keys are, byte by byte, among those asked for. Counts the others. */
+static bool lock_some(struct store_mysql *m, const struct key_index *index, const struct key *keys,
+                      size_t nkeys, const struct value **ret_rows, size_t *unmatched, struct arena *arena,
+                      struct err *err)
+{
+    const struct link *link = m->base.link;
+    struct db_result *r = NULL;
+
+    if (!select_keys(m, keys, nkeys, &r, err))
+        return false;
+    while (db_result_next(r)) {
+        const struct value *row = read_row(link, m->base.side, r, arena);
+        struct key k;
+        size_t slot = key_of(link, row, arena, &k) ? *index_slot(index, &k) : 0;
+
+        if (slot > 0)
+            ret_rows[slot - 1] = row;
+        else
+            ++*unmatched;
+    }
+    db_result_free(r);
+    return true;
+}
+
+/* One key alone: its row, whatever its bytes, unless these are another key's. */
+static bool lock_one(struct store_mysql *m, const struct key_index *index, const struct key *key,
+                     const struct value **ret_row, struct arena *arena, struct err *err)
+{
+    const struct link *link = m->base.link;
+    struct db_result *r = NULL;
+
+    if (!select_keys(m, key, 1, &r, err))
+        return false;
+    if (db_result_next(r)) {
+        const struct value *row = read_row(link, m->base.side, r, arena);
+        struct key k;
+
+        if (!key_of(link, row, arena, &k) || *index_slot(index, &k) == 0)
+            *ret_row = row;
+    }
+    db_result_free(r);
+    return true;
+}
+
+/* How many keys go into the next SELECT. */
+static size_t count_keys(const struct key *keys, size_t nkeys)
+{
+    size_t n = 0, bytes = 0;
+
+    while (n < nkeys && n < LIST_MAX && (n == 0 || bytes + 2 * keys[n].len < PACKET_BYTES / 4))
+        bytes += 2 * keys[n++].len; /* bytes in hex, or all of it quotes */
+    return n;
+}
+
+static bool begin(struct store_mysql *m, struct err *err)
+{
+    m->in_transaction = true;
+    if (!dbconn_exec(m->conn, "START TRANSACTION", err))
+        return failed(m, err);
+    return true;
+}
+
+static bool op_lock(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
+                    struct arena *arena, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+    struct key_index index;
+    size_t unmatched = 0;
+
+    assert(!m->in_transaction);
+    if (!store_mysql_connect(s, err))
+        return false;
+    if (nkeys == 0)
+        return begin(m, err);
+    index_build(&index, keys, nkeys, arena);
+    for (size_t i = 0; i < nkeys; i++)
+        ret_rows[i] = NULL;
+    for (size_t done = 0; done < nkeys;) {
+        size_t n = count_keys(keys + done, nkeys - done);
+
+        if (!lock_some(m, &index, keys + done, n, ret_rows, &unmatched, arena, err)) {
+            if (err->kind == ERR_ROW && err->index != SIZE_MAX)
+                err->index += done;
+            return false;
+        }
+        done += n;
+    }
+    for (size_t i = 0; i < nkeys && unmatched > 0; i++)
+        if (ret_rows[i] == NULL && !lock_one(m, &index, &keys[i], &ret_rows[i], arena, err))
+            return false;
+    return true;
+}
+
+/* ---- Write ---- */
+
+static struct statement *add_statement(struct store_mysql *m, int what, size_t first, size_t count)
+{
+    if (m->nstatements == m->statements_cap) {
+        m->statements_cap = m->statements_cap > 0 ? 2 * m->statements_cap : 64;
+        m->statements = mem_realloc(m->statements, m->statements_cap * sizeof *m->statements);
+    }
+    if (m->nstatements > 0)
+        buf_addc(&m->packet, ';');
+    struct statement *st = &m->statements[m->nstatements++];
+
+    st->what = what;
+    st->first = first;
+    st->count = count;
+    st->begin = m->packet.len;
+    return st;
+}
+
+static void clear_packet(struct store_mysql *m)
+{
+    buf_clear(&m->packet);
+    m->nstatements = 0;
+}
+
+static bool lost_our_row(struct store_mysql *m, struct err *err)
+{
+    const struct table *t = m->base.link->table[m->base.side];
+
+    err_set(err, ERR_BUSY, 0, "%s.%s on server %s: a locked row is not as it was read", t->db, t->name,
+            dbconn_name(m->conn));
+    err->index = SIZE_MAX;
+    return false;
+}
+
+static bool row_text(struct store_mysql *m, const struct row_write *rows, size_t nrows, struct buf *out,
+                     struct err *err)
+{
+    const struct link *link = m->base.link;
+    enum side side = m->base.side;
+
+    if (rows->before == NULL)
+        return sqlgen_insert(link, side, rows, nrows, out, err);
+    if (rows->after == NULL)
+        return sqlgen_delete(link, side, rows, out, err);
+    return sqlgen_update(link, side, rows, out, err);
+}
+
+/* An INSERT that meets the key under whose gap lock it stands. */
+static bool met_own_key(const struct store_mysql *m, const struct err *err)
+{
+    const char *name = dbconn_error_name(m->conn), *dot = strrchr(name, '.'); /* MySQL: "table.key" */
+
+    return err->code == ER_DUP_ENTRY &&
+           strcasecmp(dot != NULL ? dot + 1 : name, m->base.link->index[m->base.side]->name) == 0;
+}
+
+/* A statement about one row was refused. */
+static bool row_failed(struct store_mysql *m, const struct row_write *row, size_t index, struct err *err)
+{
+    if (err->kind == ERR_ROW && row->before == NULL && met_own_key(m, err))
+        return lost_our_row(m, err);
+    err->index = index;
+    return table_failed(m, err);
+}
+
+/* The rows of an INSERT that was refused as a whole, one by one. */
+static bool insert_each(struct store_mysql *m, const struct store_write *w, const struct statement *st,
+                        struct err *err)
+{
+    struct buf sql = BUF_INIT;
+    bool ok = true;
+
+    for (size_t i = st->first; i < st->first + st->count && ok; i++) {
+        buf_clear(&sql);
+        ok = row_text(m, &w->rows[i], 1, &sql, err) &&
+             dbconn_query(m->conn, sql.data, sql.len, SIZE_MAX, NULL, err);
+        if (!ok)
+            row_failed(m, &w->rows[i], i, err);
+    }
+    buf_done(&sql);
+    if (ok)
+        err_clear(err);
+    return ok;
+}
+
+/* Did the first n statements of the last packet, sent from statement number `from` on, find their rows? */
+static bool check_counts(struct store_mysql *m, size_t from, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct statement *st = &m->statements[from + i];
+
+        if (st->what != CONTROL && dbconn_statement_rows(m->conn, i) != st->count)
+            return lost_our_row(m, err);
+    }
+    return true;
+}
+
+/* Sends the packet. An INSERT that was refused is taken apart; if each of its rows
+ * is accepted alone, what stands behind it follows. */
+static bool send_packet(struct store_mysql *m, const struct store_write *w, struct err *err)
+{
+    size_t from = 0;
+    bool ok = true;
+
+    while (ok && from < m->nstatements) {
+        size_t begin_at = m->statements[from].begin;
+
+        if (dbconn_query(m->conn, m->packet.data + begin_at, m->packet.len - begin_at, SIZE_MAX, NULL, err)) {
+            ok = check_counts(m, from, m->nstatements - from, err);
+            break;
+        }
+        size_t good = err->index; /* of those that were sent now */
+
+        if (good >= m->nstatements - from) { /* more answers than questions */
+            err->kind = ERR_RETRY;
+            ok = table_failed(m, err);
+            break;
+        }
+        const struct statement *st = &m->statements[from + good];
+
+        if (st->what == CONTROL)
+            ok = control_failed(m, err);
+        else if (st->count > 1 && err->kind == ERR_ROW)
+            ok = check_counts(m, from, good, err) && insert_each(m, w, st, err);
+        else
+            ok = row_failed(m, &w->rows[st->first], st->first, err);
+        from += good + 1;
+    }
+    clear_packet(m);
+    return ok;
+}
+
+static bool send_if_full(struct store_mysql *m, const struct store_write *w, struct err *err)
+{
+    size_t limit = packet_max(m) / 2 < PACKET_BYTES ? packet_max(m) / 2 : PACKET_BYTES;
+
+    return m->packet.len < limit || send_packet(m, w, err);
+}
+
+static void add_control(struct store_mysql *m, const struct store_write *w)
+{
+    const struct link *link = m->base.link;
+    enum side side = m->base.side;
+
+    /* What tells an echo comes first (rule 2). */
+    if (w->checkpoint != NULL) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_checkpoint(m->state_db, link, side, w->checkpoint, &m->packet);
+    }
+    if (w->nmarkers > 0) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_markers(m->state_db, link, side, w->markers, w->nmarkers, &m->packet);
+    }
+    if (w->ndrop_markers > 0) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_drop_markers(m->state_db, link, side, w->drop_markers, w->ndrop_markers, &m->packet);
+    }
+    if (w->purge_markers > 0) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_purge_markers(m->state_db, link, side, w->purge_markers, &m->packet);
+    }
+    for (size_t i = 0; i < w->nquarantine; i++) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_quarantine(m->state_db, link, &w->quarantine[i], &m->packet);
+    }
+    if (w->nrelease > 0) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_release(m->state_db, link, w->release, w->nrelease, &m->packet);
+    }
+}
+
+static size_t row_bytes(const struct link *link, const struct value *row)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < link->nfields; i++)
+        n += row[i].len;
+    return n;
+}
+
+/* How many of the rows go into one statement: neighbours that are inserts, and not too much of them. */
+static size_t count_rows(const struct store_mysql *m, const struct row_write *rows, size_t nrows)
+{
+    size_t n = 1, bytes;
+
+    if (rows[0].before != NULL)
+        return 1;
+    bytes = row_bytes(m->base.link, rows[0].after);
+    for (; n < nrows && n < INSERT_MAX && rows[n].before == NULL; n++) {
+        bytes += row_bytes(m->base.link, rows[n].after);
+        if (bytes > PACKET_BYTES / 8)
+            break;
+    }
+    return n;
+}
+
+/* Appends the statement of rows[first..first+count), in a packet of its own if it does not
+ * fit behind the others. */
+static bool add_rows(struct store_mysql *m, const struct store_write *w, size_t first, size_t count,
+                     struct err *err)
+{
+    const struct row_write *rows = &w->rows[first];
+    struct statement *st = add_statement(m,
+                                         rows->before == NULL  ? INSERT
+                                         : rows->after == NULL ? DELETE
+                                                               : UPDATE,
+                                         first, count);
+
+    if (!row_text(m, rows, count, &m->packet, err)) {
+        if (err->kind == ERR_ROW)
+            err->index = err->index + first;
+        return table_failed(m, err);
+    }
+    size_t begin_at = st->begin, len = m->packet.len - begin_at;
+
+    if (len > packet_max(m)) {
+        err_set(err, ERR_ROW, 0, "the row is longer than the server's max_allowed_packet of %zu bytes",
+                dbconn_max_packet(m->conn));
+        err->index = first;
+        return table_failed(m, err);
+    }
+    if (m->packet.len <= packet_max(m))
+        return true;
+
+    /* The others first. */
+    struct statement last = *st;
+    char *text = mem_alloc(len);
+
+    memcpy(text, m->packet.data + begin_at, len);
+    m->nstatements--;
+    m->packet.len = begin_at - 1; /* without the semicolon */
+    bool ok = send_packet(m, w, err);
+
+    if (ok) {
+        add_statement(m, last.what, last.first, last.count);
+        buf_add(&m->packet, text, len);
+    }
+    free(text);
+    return ok;
+}
+
+static bool op_write(struct store *s, const struct store_write *w, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    assert(m->in_transaction);
+    assert(w->checkpoint != NULL || w->nmarkers > 0 || w->nrows == 0);
+    clear_packet(m);
+    add_control(m, w);
+    for (size_t i = 0; i < w->nrows;) {
+        size_t n = count_rows(m, &w->rows[i], w->nrows - i);
+
+        if (!send_if_full(m, w, err) || !add_rows(m, w, i, n, err))
+            return false;
+        i += n;
+    }
+    return send_packet(m, w, err);
+}
+
+/* ---- Ends of a transaction ---- */
+
+static bool op_commit(struct store *s, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    assert(m->in_transaction);
+    if (!dbconn_exec(m->conn, "COMMIT", err)) {
+        err->kind = ERR_RETRY; /* whatever it says, only the checkpoint knows */
+        err->index = SIZE_MAX;
+        err_prefix(err, "commit on server %s", dbconn_name(m->conn));
+        return failed(m, err);
+    }
+    m->in_transaction = false;
+    return true;
+}
+
+static void op_rollback(struct store *s)
+{
+    struct store_mysql *m = self_of(s);
+
+    if (!m->in_transaction)
+        return;
+    m->in_transaction = false;
+    if (!dbconn_exec(m->conn, "ROLLBACK", NULL))
+        store_mysql_disconnect(s);
+}
+
+/* ---- Load ---- */
+
+static uint64_t number_of(const struct db_result *r, size_t column)
+{
+    const char *text = db_result_get(r, column, NULL);
+
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
+
+static struct key key_from(const struct db_result *r, size_t column, struct arena *arena)
+{
+    size_t len;
+    const char *bytes = db_result_get(r, column, &len);
+
+    return (struct key){arena_copy(arena, bytes != NULL ? bytes : "", len), len};
+}
+
+static bool read_checkpoint(const struct db_result *r, struct checkpoint *c, struct err *err)
+{
+    const char *gtid = db_result_get(r, 0, NULL);
+    size_t len;
+    const char *file = db_result_get(r, 1, &len);
+
+    if (!pos_parse_gtids(&c->pos, gtid != NULL ? gtid : "", err))
+        return false;
+    if (file != NULL && len > 0)
+        pos_set_file(&c->pos, file, len, number_of(r, 2));
+    c->rows_done = number_of(r, 3);
+    c->marker = number_of(r, 4);
+    return true;
+}
+
+/* The statements in m->packet; the result of number `keep`. */
+static bool query_control(struct store_mysql *m, size_t keep, struct db_result **ret_result, struct err *err)
+{
+    if (!dbconn_query(m->conn, m->packet.data, m->packet.len, keep, ret_result, err))
+        return control_failed(m, err);
+    return true;
+}
+
+static bool load_checkpoint(struct store_mysql *m, struct store_state *state, struct err *err)
+{
+    struct db_result *r = NULL;
+    bool ok = true;
+
+    buf_clear(&m->packet);
+    buf_adds(&m->packet, "START TRANSACTION;");
+    sqlgen_load_checkpoint(m->state_db, m->base.link, m->base.side, &m->packet);
+    m->in_transaction = true;
+    if (!query_control(m, 1, &r, err))
+        return false;
+    if (db_result_next(r)) {
+        ok = read_checkpoint(r, &state->checkpoint, err);
+        state->has_checkpoint = ok;
+    }
+    db_result_free(r);
+    return ok || control_failed(m, err);
+}
+
+static bool load_markers(struct store_mysql *m, struct store_state *state, struct arena *arena,
+                         struct err *err)
+{
+    struct db_result *r = NULL;
+
+    buf_clear(&m->packet);
+    sqlgen_load_markers(m->state_db, m->base.link, m->base.side, &m->packet);
+    if (!query_control(m, 0, &r, err))
+        return false;
+    state->markers = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *state->markers);
+    while (db_result_next(r))
+        state->markers[state->nmarkers++] = (struct marker){number_of(r, 0), key_from(r, 1, arena),
+                                                            key_from(r, 2, arena)};
+    db_result_free(r);
+    return true;
+}
+
+static bool load_quarantine(struct store_mysql *m, struct store_state *state, struct arena *arena,
+                            struct err *err)
+{
+    struct db_result *r = NULL;
+
+    buf_clear(&m->packet);
+    sqlgen_load_quarantine(m->state_db, m->base.link, &m->packet);
+    if (!query_control(m, 0, &r, err))
+        return false;
+    state->quarantined = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *state->quarantined);
+    while (db_result_next(r))
+        state->quarantined[state->nquarantined++] = key_from(r, 0, arena);
+    db_result_free(r);
+    return true;
+}
+
+static bool op_load(struct store *s, struct store_state *ret_state, struct arena *arena, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+    struct store_state state = {0};
+
+    assert(!m->in_transaction);
+    if (!store_mysql_connect(s, err))
+        return false;
+    if (!load_checkpoint(m, &state, err) || !load_markers(m, &state, arena, err) ||
+        !load_quarantine(m, &state, arena, err)) {
+        store_state_done(&state);
+        return false;
+    }
+    *ret_state = state;
+    return true;
+}
+
+static bool op_position(struct store *s, struct pos *ret_pos, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    assert(!m->in_transaction);
+    if (!store_mysql_connect(s, err))
+        return false;
+    return tableinfo_position(m->conn, ret_pos, err) || failed(m, err);
+}
+
+/* ---- Life ---- */
+
+static const struct store_ops OPS = {
+    .lock = op_lock,
+    .write = op_write,
+    .commit = op_commit,
+    .rollback = op_rollback,
+    .load = op_load,
+    .position = op_position,
+};
+
+struct store *store_mysql_new(const struct db_options *db, const char *state_database,
+                              const struct link *link, enum side side)
+{
+    struct store_mysql *m = mem_zalloc(1, sizeof *m);
+
+    m->base = (struct store){&OPS, link, side};
+    m->conn = dbconn_new(db);
+    m->state_db = mem_strdup(state_database);
+    buf_init(&m->packet, 0);
+    return &m->base;
+}
+
+void store_mysql_free(struct store *s)
+{
+    struct store_mysql *m = self_of(s);
+
+    if (s == NULL)
+        return;
+    dbconn_free(m->conn);
+    buf_done(&m->packet);
+    free(m->statements);
+    free(m->state_db);
+    free(m);
+}

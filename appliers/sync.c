@@ -1,0 +1,314 @@
+/*
+ * sync.c - the gate and the markers of one link.
+ *
+ * Markers: for each log, a hash table from key to the highest marker id that
+ * covers it. Ids grow in the order in which reconciles commit, and one reconcile
+ * runs at a time, so the markers of one log stand in it in ascending order: a
+ * change behind marker p is superseded exactly if its key's id is above p. An
+ * entry whose id has been passed is dead and is dropped when the table grows.
+ */
+#include "appliers/sync.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cdc/base/mem.h"
+
+struct marker_entry {
+    struct key key; /* owned; data NULL: free slot */
+    uint64_t hash;
+    uint64_t id;
+};
+
+struct marker_map {
+    struct marker_entry *slots; /* open addressing, a power of two */
+    size_t nslots, count;
+};
+
+struct link_sync {
+    const struct link *link;
+
+    pthread_mutex_t lock; /* the gate's own */
+    pthread_cond_t left;
+    unsigned held;
+    unsigned waiting_for_both;
+    void (*wait)(void *arg, unsigned gates);
+    void *wait_arg;
+
+    struct marker_map markers[2];
+    struct marker_map quarantine; /* id: 1 while the key waits */
+    uint64_t last_id;
+    uint64_t passed[2];
+    _Atomic uint64_t stored[2]; /* one direction reads the other's, as a lower bound */
+    bool live[2];
+    bool in_doubt;
+};
+
+struct link_sync *link_sync_new(const struct link *link)
+{
+    struct link_sync *s = mem_zalloc(1, sizeof *s);
+    pthread_condattr_t attr;
+
+    s->link = link;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->left, &attr);
+    pthread_condattr_destroy(&attr);
+    return s;
+}
+
+static void map_clear(struct marker_map *m)
+{
+    for (size_t i = 0; i < m->nslots; i++)
+        free((void *)m->slots[i].key.data);
+    free(m->slots);
+    *m = (struct marker_map){NULL, 0, 0};
+}
+
+void link_sync_free(struct link_sync *s)
+{
+    if (s == NULL)
+        return;
+    map_clear(&s->markers[SIDE_LEFT]);
+    map_clear(&s->markers[SIDE_RIGHT]);
+    map_clear(&s->quarantine);
+    pthread_cond_destroy(&s->left);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* ---- The gate ---- */
+
+void link_sync_set_wait(struct link_sync *s, void (*wait)(void *arg, unsigned gates), void *arg)
+{
+    s->wait = wait;
+    s->wait_arg = arg;
+}
+
+bool link_sync_may_enter(const struct link_sync *s, unsigned gates)
+{
+    if ((s->held & gates) != 0)
+        return false;
+    /* Or two busy batches would take turns and keep a reconcile out for ever. */
+    return gates == GATE_BOTH || s->waiting_for_both == 0;
+}
+
+/* A tenth of a second: the longest that a raised stop flag goes unseen here. */
+static struct timespec a_moment_from_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += 100 * 1000 * 1000;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000L;
+    }
+    return t;
+}
+
+bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, struct err *err)
+{
+    bool entered = false;
+
+#ifdef BREAK_BATCH_WITHOUT_GATE /* the simulation checks that it finds this */
+    if (gates != GATE_BOTH)
+        return true;
+#endif
+    pthread_mutex_lock(&s->lock);
+    if (gates == GATE_BOTH)
+        s->waiting_for_both++;
+    for (;;) {
+        if (stop != NULL && stop_raised(stop))
+            break;
+        if (link_sync_may_enter(s, gates)) {
+            entered = true;
+            s->held |= gates;
+            break;
+        }
+        if (s->wait != NULL) {
+            pthread_mutex_unlock(&s->lock);
+            s->wait(s->wait_arg, gates);
+            pthread_mutex_lock(&s->lock);
+        } else {
+            struct timespec until = a_moment_from_now();
+
+            pthread_cond_timedwait(&s->left, &s->lock, &until);
+        }
+    }
+    if (gates == GATE_BOTH)
+        s->waiting_for_both--;
+    pthread_mutex_unlock(&s->lock);
+    return entered || err_set(err, ERR_STOPPED, 0, "stopped");
+}
+
+void link_sync_leave(struct link_sync *s, unsigned gates)
+{
+#ifdef BREAK_BATCH_WITHOUT_GATE
+    if (gates != GATE_BOTH)
+        return;
+#endif
+    pthread_mutex_lock(&s->lock);
+    assert((s->held & gates) == gates);
+    s->held &= ~gates;
+    pthread_cond_broadcast(&s->left);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- Markers ---- */
+
+/* The slot of the key, or the free slot where it belongs. The table is never full. */
+static struct marker_entry *map_slot(const struct marker_map *m, const struct key *k, uint64_t hash)
+{
+    for (size_t i = hash & (m->nslots - 1);; i = (i + 1) & (m->nslots - 1)) {
+        struct marker_entry *e = &m->slots[i];
+
+        if (e->key.data == NULL || (e->hash == hash && key_equal(&e->key, k)))
+            return e;
+    }
+}
+
+/* Moves the living entries into a table that has room for one more. */
+static void map_resize(struct marker_map *m, uint64_t passed)
+{
+    struct marker_map old = *m;
+    size_t living = 0;
+
+    for (size_t i = 0; i < old.nslots; i++)
+        living += old.slots[i].key.data != NULL && old.slots[i].id > passed;
+    m->nslots = 16;
+    while (m->nslots < (living + 1) * 2)
+        m->nslots *= 2;
+    m->slots = mem_zalloc(m->nslots, sizeof *m->slots);
+    m->count = living;
+    for (size_t i = 0; i < old.nslots; i++) {
+        struct marker_entry *e = &old.slots[i];
+
+        if (e->key.data != NULL && e->id > passed)
+            *map_slot(m, &e->key, e->hash) = *e;
+        else
+            free((void *)e->key.data);
+    }
+    free(old.slots);
+}
+
+/* Entries with ids up to dead may be dropped on the way. */
+static void map_raise(struct marker_map *m, const struct key *k, uint64_t id, uint64_t dead)
+{
+    uint64_t hash = key_hash(k);
+    struct marker_entry *e;
+
+    if ((m->count + 1) * 4 > m->nslots * 3)
+        map_resize(m, dead);
+    e = map_slot(m, k, hash);
+    if (e->key.data == NULL) {
+        char *copy = mem_alloc(k->len > 0 ? k->len : 1);
+
+        memcpy(copy, k->data, k->len);
+        *e = (struct marker_entry){{copy, k->len}, hash, 0};
+        m->count++;
+    }
+    if (id > e->id)
+        e->id = id;
+}
+
+/* 0 if the key is not in the table. */
+static uint64_t map_get(const struct marker_map *m, const struct key *k)
+{
+    if (m->count == 0)
+        return 0;
+    return map_slot(m, k, key_hash(k))->id;
+}
+
+void link_sync_announce(struct link_sync *s, enum side log, const struct key *k, uint64_t id)
+{
+    map_raise(&s->markers[log], k, id, s->passed[log]);
+}
+
+bool link_sync_superseded(const struct link_sync *s, enum side log, const struct key *k, uint64_t passed)
+{
+    return map_get(&s->markers[log], k) > passed;
+}
+
+void link_sync_rebuild(struct link_sync *s, enum side log, const struct marker *markers, size_t count)
+{
+    map_clear(&s->markers[log]);
+    for (size_t i = 0; i < count; i++)
+        if (markers[i].id > s->passed[log])
+            link_sync_announce(s, log, &markers[i].from, markers[i].id);
+}
+
+void link_sync_prune(struct link_sync *s, enum side log)
+{
+    struct marker_map *m = &s->markers[log];
+
+    /* All ids are at most last_id: with that one passed, every entry is dead. */
+    if (m->count > 0 && s->passed[log] >= s->last_id)
+        map_clear(m);
+}
+
+size_t link_sync_marker_count(const struct link_sync *s, enum side log) { return s->markers[log].count; }
+
+uint64_t link_sync_next_id(struct link_sync *s) { return ++s->last_id; }
+
+uint64_t link_sync_last_id(const struct link_sync *s) { return s->last_id; }
+
+void link_sync_saw_id(struct link_sync *s, uint64_t id)
+{
+    if (id > s->last_id)
+        s->last_id = id;
+}
+
+uint64_t link_sync_passed(const struct link_sync *s, enum side log) { return s->passed[log]; }
+
+uint64_t link_sync_stored(const struct link_sync *s, enum side log) { return s->stored[log]; }
+
+void link_sync_set_passed(struct link_sync *s, enum side log, uint64_t id) { s->passed[log] = id; }
+
+void link_sync_set_stored(struct link_sync *s, enum side log, uint64_t id) { s->stored[log] = id; }
+
+bool link_sync_is_live(const struct link_sync *s, enum side log) { return s->live[log]; }
+
+void link_sync_set_live(struct link_sync *s, enum side log) { s->live[log] = true; }
+
+void link_sync_quarantine(struct link_sync *s, const struct key *k) { map_raise(&s->quarantine, k, 1, 0); }
+
+void link_sync_release(struct link_sync *s, const struct key *k)
+{
+    if (link_sync_is_quarantined(s, k)) {
+        map_slot(&s->quarantine, k, key_hash(k))->id = 0; /* dropped when the table is made anew */
+        map_resize(&s->quarantine, 0);
+    }
+}
+
+void link_sync_release_all(struct link_sync *s) { map_clear(&s->quarantine); }
+
+bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k)
+{
+    return map_get(&s->quarantine, k) != 0;
+}
+
+size_t link_sync_quarantine_count(const struct link_sync *s) { return s->quarantine.count; }
+
+size_t link_sync_quarantine_list(const struct link_sync *s, struct key *ret_keys, size_t max,
+                                 struct arena *arena)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->quarantine.nslots && n < max; i++) {
+        const struct key *k = &s->quarantine.slots[i].key;
+
+        if (k->data != NULL)
+            ret_keys[n++] = (struct key){arena_copy(arena, k->data, k->len), k->len};
+    }
+    return n;
+}
+
+bool link_sync_in_doubt(const struct link_sync *s) { return s->in_doubt; }
+
+void link_sync_set_in_doubt(struct link_sync *s, bool in_doubt) { s->in_doubt = in_doubt; }

@@ -1,0 +1,87 @@
+/*
+ * sync.h - what the two directions of one link share in memory: who may write
+ * where, which changes are superseded, and whether a reconcile is in doubt.
+ *
+ * Everything but the gate itself is read only while holding the gate of one side
+ * and changed only while holding the gates of both. Two exceptions: passed(log) belongs
+ * to the direction that reads that log, which changes it while it holds the gate of
+ * the side it writes; stored(log) likewise, and the other direction may read it
+ * at any time as a lower bound. So the gate is the only lock.
+ */
+#ifndef APPLIERS_SYNC_H
+#define APPLIERS_SYNC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "appliers/store.h"
+#include "cdc/base/stop.h"
+#include "cdc/model/link.h"
+
+struct link_sync;
+
+struct link_sync *link_sync_new(const struct link *link);
+void link_sync_free(struct link_sync *s); /* NULL is fine */
+
+/* ---- The gate ----
+ *
+ * A thread holds the gate of a side while its transaction there is open: a batch
+ * that of the peer, a reconcile both. The servers' row locks alone would not keep
+ * a batch and a reconcile of the same absent key apart: locks on a gap are shared,
+ * and a batch that had looked for markers before the reconcile announced its own
+ * would write behind it.
+ */
+enum { GATE_LEFT = 1U << SIDE_LEFT, GATE_RIGHT = 1U << SIDE_RIGHT, GATE_BOTH = GATE_LEFT | GATE_RIGHT };
+static inline unsigned gate_of(enum side s) { return 1U << s; }
+
+/* Waits until the gates are free and takes them all at once, a waiter for both before
+ * later ones for one. False (ERR_STOPPED) when the stop flag goes up first. stop may be NULL. */
+bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, struct err *err);
+void link_sync_leave(struct link_sync *s, unsigned gates);
+/* For the simulation, which has one thread: called instead of waiting, until link_sync_may_enter(). */
+void link_sync_set_wait(struct link_sync *s, void (*wait)(void *arg, unsigned gates), void *arg);
+bool link_sync_may_enter(const struct link_sync *s, unsigned gates); /* would link_sync_enter() not wait? */
+
+/* ---- Markers (rules 5 and 7) ---- */
+
+/* A marker for k with this id stands, or is about to stand, in the log of each side. */
+void link_sync_announce(struct link_sync *s, enum side log, const struct key *k, uint64_t id);
+/* Is a change of k that stands in that log, behind the marker with id `passed` and
+ * before all later ones, superseded? */
+bool link_sync_superseded(const struct link_sync *s, enum side log, const struct key *k, uint64_t passed);
+/* Forgets all and takes the markers of that log with ids above passed(log). */
+void link_sync_rebuild(struct link_sync *s, enum side log, const struct marker *markers, size_t count);
+/* Forgets those that have been passed. */
+void link_sync_prune(struct link_sync *s, enum side log);
+size_t link_sync_marker_count(const struct link_sync *s, enum side log);
+
+uint64_t link_sync_next_id(struct link_sync *s);
+uint64_t link_sync_last_id(const struct link_sync *s);
+void link_sync_saw_id(struct link_sync *s, uint64_t id); /* later ids will be higher */
+
+/* The last marker that the direction which reads this log has passed, in memory. */
+uint64_t link_sync_passed(const struct link_sync *s, enum side log);
+/* The same as its checkpoint says. */
+uint64_t link_sync_stored(const struct link_sync *s, enum side log);
+void link_sync_set_passed(struct link_sync *s, enum side log, uint64_t id);
+void link_sync_set_stored(struct link_sync *s, enum side log, uint64_t id);
+/* Is passed(log) that of a direction at work? If not, the stored value counts. */
+bool link_sync_is_live(const struct link_sync *s, enum side log);
+void link_sync_set_live(struct link_sync *s, enum side log);
+
+/* ---- Quarantine: the keys that wait, as the quarantine tables have them ---- */
+void link_sync_quarantine(struct link_sync *s, const struct key *k);
+void link_sync_release(struct link_sync *s, const struct key *k);
+void link_sync_release_all(struct link_sync *s);
+bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k);
+size_t link_sync_quarantine_count(const struct link_sync *s);
+/* Copies of up to max keys, in the arena; returns how many. */
+size_t link_sync_quarantine_list(const struct link_sync *s, struct key *ret_keys, size_t max,
+                                 struct arena *arena);
+
+/* A commit of a reconcile did not answer: whoever enters next must recover first. */
+bool link_sync_in_doubt(const struct link_sync *s);
+void link_sync_set_in_doubt(struct link_sync *s, bool in_doubt);
+
+#endif
