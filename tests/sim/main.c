@@ -1,0 +1,75 @@
+/*
+ * sim - runs the real apply and reconcile code through what can happen.
+ *
+ *   sim exhaustive keep|delete [WRITES CRASHES]   every interleaving
+ *   sim random SCHEDULES [SEED]                   so many walks; the seed of each that fails is printed
+ *   sim replay SEED                               one walk, with what led there
+ *   sim broken                                    for builds with a rule broken: 0 if both searches find it
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cdc/base/clock.h"
+#include "tests/sim/sim.h"
+
+static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes)
+{
+    const struct exhaustive_run runs[] = {
+        {.writes = writes, .crashes = crashes, .delete_wins = delete_wins},
+        {.writes = writes, .delete_wins = delete_wins, .batches = true},
+        {.writes = 2, .losses = 1, .delete_wins = delete_wins, .skips = 1},
+    };
+    bool ok = true;
+
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        ok &= exhaustive_search(&runs[i]) == SEARCH_OK;
+        fflush(stdout);
+    }
+    return ok ? 0 : 1;
+}
+
+static int run_random(uint64_t schedules, uint64_t first)
+{
+    mono_us begin = clock_mono();
+    uint64_t failed = 0;
+
+    printf("%" PRIu64 " schedules from seed %" PRIu64 "\n", schedules, first);
+    fflush(stdout);
+    for (uint64_t i = 0; i < schedules && failed < 10; i++)
+        failed += !random_schedule(first + i, false);
+    printf("%s %" PRIu64 " schedules in %.1f s, %" PRIu64 " failed\n", failed == 0 ? "ok   " : "WRONG",
+           schedules, (double)mono_diff_us(clock_mono(), begin) / 1e6, failed);
+    return failed == 0 ? 0 : 1;
+}
+
+static int run_broken(void)
+{
+    bool found_exhaustive = exhaustive_search(&(struct exhaustive_run){
+                                .writes = 2, .crashes = 1, .until_first = true}) == SEARCH_DIVERGED;
+    bool found_random = run_random(2000000, 1) != 0;
+
+    printf("%s: the broken rule is %sfound by the exhaustive search, %sfound by random walks\n",
+           found_exhaustive && found_random ? "ok" : "WRONG", found_exhaustive ? "" : "not ",
+           found_random ? "" : "not ");
+    return found_exhaustive && found_random ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 3 && strcmp(argv[1], "exhaustive") == 0)
+        return run_exhaustive(strcmp(argv[2], "delete") == 0, argc > 3 ? strtoul(argv[3], NULL, 10) : 3,
+                              argc > 4 ? strtoul(argv[4], NULL, 10) : 1);
+    if (argc >= 3 && strcmp(argv[1], "random") == 0)
+        return run_random(strtoull(argv[2], NULL, 10),
+                          argc > 3 ? strtoull(argv[3], NULL, 10) : (uint64_t)time(NULL) * 1000003U);
+    if (argc == 3 && strcmp(argv[1], "replay") == 0)
+        return random_schedule(strtoull(argv[2], NULL, 10), true) ? 0 : 1;
+    if (argc == 2 && strcmp(argv[1], "broken") == 0)
+        return run_broken();
+    fprintf(stderr, "usage: sim exhaustive keep|delete [WRITES CRASHES] | random SCHEDULES [SEED] | replay "
+                    "SEED | broken\n");
+    return 2;
+}

@@ -1,0 +1,899 @@
+/*
+ * world.c - a database as far as the protocol can see one.
+ *
+ * Locks are InnoDB's under REPEATABLE READ: a locking read of a row holds the row; of
+ * an absent one it holds the gap, which others may hold too but nobody else may insert
+ * into; an insert waits for the gap locks of others, and a cycle of waits makes one
+ * of them the victim of a deadlock.
+ */
+#include "tests/sim/world.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliers/reconcile.h"
+#include "cdc/base/mem.h"
+#include "tests/sim/fiber.h"
+
+enum { F_KEY, F_VAL, F_VERSION, F_UPDATED, NFIELDS };
+
+/* ---- Texts: canonical values of small numbers ---- */
+
+static char number_text[256][4];
+static char time_text[256][20];
+static char key_bytes[MAX_KEYS][5];
+
+static void make_texts(void)
+{
+    for (int i = 0; i < 256; i++) {
+        snprintf(number_text[i], sizeof number_text[i], "%d", i);
+        snprintf(time_text[i], sizeof time_text[i], "2026-01-01 00:%02d:%02d", i / 60, i % 60);
+    }
+    for (int i = 0; i < MAX_KEYS; i++)
+        memcpy(key_bytes[i], (char[]){1, 0, 0, 0, (char)('0' + i)}, 5);
+}
+
+static struct value text_value(const char *text)
+{
+    return (struct value){text, (uint32_t)strlen(text), VALUE_SET};
+}
+
+static const struct value *row_values(uint8_t key, struct sim_row row, struct arena *arena)
+{
+    if (!row.present)
+        return NULL;
+    struct value *v = arena_alloc(arena, NFIELDS * sizeof *v);
+
+    v[F_KEY] = (struct value){&key_bytes[key][4], 1, VALUE_SET};
+    v[F_VAL] = text_value(number_text[row.val]);
+    v[F_VERSION] = text_value(number_text[row.version]);
+    v[F_UPDATED] = text_value(time_text[row.updated]);
+    return v;
+}
+
+static uint8_t value_number(const struct value *v)
+{
+    int n = 0;
+
+    for (uint32_t i = 0; i < v->len; i++)
+        n = n * 10 + (v->data[i] - '0');
+    return (uint8_t)n;
+}
+
+static uint8_t value_seconds(const struct value *v)
+{
+    const char *d = v->data;
+
+    return (uint8_t)(((d[14] - '0') * 10 + d[15] - '0') * 60 + (d[17] - '0') * 10 + d[18] - '0');
+}
+
+static struct sim_row row_of(const struct value *v)
+{
+    if (v == NULL)
+        return (struct sim_row){0, 0, 0, 0};
+    return (struct sim_row){1, value_number(&v[F_VAL]), value_number(&v[F_VERSION]),
+                            value_seconds(&v[F_UPDATED])};
+}
+
+static struct key key_value(uint8_t key) { return (struct key){key_bytes[key], 5}; }
+
+static uint8_t key_number(const struct key *k)
+{
+    assert(k->len == 5);
+    return (uint8_t)(k->data[4] - '0');
+}
+
+static bool rows_same(struct sim_row a, struct sim_row b)
+{
+    if (!a.present || !b.present)
+        return a.present == b.present;
+    return a.val == b.val && a.version == b.version && a.updated == b.updated;
+}
+
+/* ---- Hashing what an actor sees ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    h ^= v + 0x9e3779b97f4a7c15ULL + (h << 6) + (h >> 2);
+    h *= 0xff51afd7ed558ccdULL;
+    return h ^ (h >> 33);
+}
+
+static uint64_t row_number(struct sim_row r)
+{
+    return !r.present ? 0 : 1 | (uint64_t)r.val << 8 | (uint64_t)r.version << 16 | (uint64_t)r.updated << 24;
+}
+
+/* The id up to which changes of the key are superseded. Ids are small numbers here. */
+static uint64_t announced_id(const struct link_sync *s, enum side log, uint8_t key)
+{
+    struct key k = key_value(key);
+    uint64_t id = link_sync_passed(s, log);
+
+    while (link_sync_superseded(s, log, &k, id))
+        id++;
+    return id;
+}
+
+/* Ids count only in relation to each other: they are hashed as distances from `last`. */
+static uint64_t sync_hash(const struct world *w, int link, uint64_t last, bool stored)
+{
+    const struct link_sync *s = w->sync[link];
+    uint64_t h = 1;
+
+    for (int side = 0; side < 2; side++) {
+        h = mix(h, last - link_sync_passed(s, side));
+        if (stored)
+            h = mix(h, last - link_sync_stored(s, side));
+        h = mix(h, link_sync_is_live(s, side));
+        h = mix(h, link_sync_may_enter(s, gate_of(side)));
+        for (uint8_t k = 0; k < w->nkeys; k++)
+            h = mix(h, announced_id(s, side, k) - link_sync_passed(s, side));
+    }
+    for (uint8_t k = 0; k < w->nkeys; k++) {
+        struct key key = key_value(k);
+
+        h = mix(h, link_sync_is_quarantined(s, &key));
+    }
+    h = mix(h, last - link_sync_last_id(s));
+    h = mix(h, link_sync_may_enter(s, GATE_BOTH));
+    return mix(h, link_sync_in_doubt(s));
+}
+
+static void saw(struct actor *a, uint64_t what) { a->trace = mix(a->trace, what); }
+
+/* ---- Locks ---- */
+
+static bool lock_is_taken(const struct world *w, const struct mem_store *me, const struct sim_table *t,
+                          uint8_t key, bool insert)
+{
+    for (size_t i = 0; i < w->nactors; i++)
+        for (int s = 0; s < 2; s++) {
+            const struct mem_store *other = &w->actor[i].store[s];
+
+            if (other == me || other->table != t || !other->in_tx)
+                continue;
+            if (other->lock[key] == LOCK_ROW || (insert && other->lock[key] == LOCK_GAP))
+                return true;
+        }
+    return false;
+}
+
+static void give_way(struct actor *a)
+{
+    (void)a;
+    fiber_give_way();
+}
+
+static void end_tx(struct mem_store *m)
+{
+    m->in_tx = m->wrote = false;
+    memset(m->lock, LOCK_NONE, sizeof m->lock);
+}
+
+/* After each point where others ran. */
+static bool still_connected(struct mem_store *m, struct err *err)
+{
+    struct actor *a = m->actor;
+
+    if (a->world->down || a->lose) {
+        a->lose = false;
+        end_tx(m);
+        saw(a, 99);
+        return err_set(err, ERR_RETRY, 2013, "lost connection");
+    }
+    return true;
+}
+
+static bool wait_for_lock(struct mem_store *m, uint8_t key, bool insert, struct err *err)
+{
+    struct actor *a = m->actor;
+
+    while (lock_is_taken(a->world, m, m->table, key, insert)) {
+        a->waits_for_lock = true;
+        a->wait_store = m;
+        a->wait_key = key;
+        a->wait_insert = insert;
+        give_way(a);
+        a->waits_for_lock = false;
+        if (!still_connected(m, err))
+            return false;
+        if (a->victim) {
+            a->victim = false;
+            end_tx(m);
+            saw(a, 98);
+            return err_set(err, ERR_BUSY, 1213, "deadlock");
+        }
+    }
+    return true;
+}
+
+/* ---- The store ---- */
+
+static void begin_tx(struct mem_store *m)
+{
+    assert(!m->in_tx);
+    memset(&m->entry, 0, offsetof(struct sim_entry, changes));
+    m->entry.link = -1;
+    m->in_tx = true;
+    m->moves_checkpoint = false;
+    m->new_markers.n = 0;
+    m->ndrop = m->purge = 0;
+    memset(m->quarantine, 0, sizeof m->quarantine);
+    memset(m->release, 0, sizeof m->release);
+}
+
+static bool mem_lock(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
+                     struct arena *arena, struct err *err)
+{
+    struct mem_store *m = (struct mem_store *)s;
+
+    if (!still_connected(m, err))
+        return false;
+    begin_tx(m);
+    for (size_t i = 0; i < nkeys; i++) {
+        uint8_t k = key_number(&keys[i]);
+
+        if (!wait_for_lock(m, k, false, err))
+            return false;
+        m->after[k] = m->table->row[k];
+        m->lock[k] = m->after[k].present ? LOCK_ROW : LOCK_GAP;
+        ret_rows[i] = row_values(k, m->after[k], arena);
+        saw(m->actor, row_number(m->after[k]));
+    }
+    if (nkeys > 0)
+        give_way(m->actor);
+    return still_connected(m, err);
+}
+
+static void add_marker(struct sim_markers *list, uint64_t id, uint8_t key)
+{
+    assert(list->n < MAX_MARKERS && (list->n == 0 || list->id[list->n - 1] < id));
+    list->id[list->n] = id;
+    list->key[list->n++] = key;
+}
+
+static void remove_markers(struct sim_markers *list, const uint64_t *ids, size_t nids, uint64_t up_to)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->n; i++) {
+        bool drop = list->id[i] <= up_to;
+
+        for (size_t d = 0; d < nids; d++)
+            drop |= list->id[i] == ids[d];
+        if (drop)
+            continue;
+        list->id[n] = list->id[i];
+        list->key[n++] = list->key[i];
+    }
+    list->n = n;
+}
+
+static bool write_row(struct mem_store *m, const struct row_write *w, size_t index, struct err *err)
+{
+    uint8_t k = key_number(&w->key);
+    struct sim_row before = row_of(w->before), after = row_of(w->after);
+
+    assert(m->lock[k] != LOCK_NONE);
+    assert(rows_same(before, m->after[k])); /* the caller knows what it locked */
+    if (m->table->refuses && after.present && after.val == REFUSED_VALUE) {
+        end_tx(m);
+        err_set(err, ERR_ROW, 1406, "value refused");
+        err->index = index;
+        return false;
+    }
+    if (!before.present && !wait_for_lock(m, k, true, err))
+        return false;
+    m->lock[k] = LOCK_ROW;
+    m->after[k] = after;
+    m->wrote = true;
+    assert(m->entry.n < MAX_ENTRY);
+    m->entry.changes[m->entry.n++] = (struct sim_change){k, before, after};
+    return true;
+}
+
+static bool mem_write(struct store *s, const struct store_write *w, struct err *err)
+{
+    struct mem_store *m = (struct mem_store *)s;
+
+    if (!still_connected(m, err))
+        return false;
+    assert(m->in_tx);
+    assert(w->nrows == 0 || w->checkpoint != NULL || w->nmarkers > 0); /* rule 2 */
+    if (w->checkpoint != NULL) {
+        m->moves_checkpoint = true;
+        m->checkpoint = (struct sim_checkpoint){true, w->checkpoint->pos.offset, w->checkpoint->rows_done,
+                                                w->checkpoint->marker};
+        m->entry.link = (int8_t)m->link;
+        m->wrote = true;
+    }
+    for (size_t i = 0; i < w->nmarkers; i++) {
+        add_marker(&m->new_markers, w->markers[i].id, key_number(&w->markers[i].from));
+        m->entry.link = (int8_t)m->link;
+        m->entry.side = (uint8_t)m->base.side;
+        m->entry.marker = w->markers[i].id;
+        m->wrote = true;
+    }
+    for (size_t i = 0; i < w->ndrop_markers; i++)
+        m->drop[m->ndrop++] = w->drop_markers[i];
+    m->purge = w->purge_markers;
+    for (size_t i = 0; i < w->nquarantine; i++)
+        m->quarantine[key_number(&w->quarantine[i].key)] = true;
+    for (size_t i = 0; i < w->nrelease; i++)
+        m->release[key_number(&w->release[i])] = true;
+    for (size_t i = 0; i < w->nrows; i++)
+        if (!write_row(m, &w->rows[i], i, err))
+            return false;
+    return true;
+}
+
+static void log_add(struct sim_table *t, const struct sim_entry *e)
+{
+    assert(t->nlog < MAX_LOG);
+    t->log[t->nlog++] = *e;
+}
+
+static void commit_control(const struct mem_store *m)
+{
+    struct sim_markers *markers = &m->table->markers[m->link];
+    bool *quarantined = m->table->quarantined[m->link];
+
+    if (m->moves_checkpoint)
+        m->table->checkpoint[m->link] = m->checkpoint;
+    remove_markers(markers, m->drop, m->ndrop, m->purge);
+    for (size_t i = 0; i < m->new_markers.n; i++)
+        add_marker(markers, m->new_markers.id[i], m->new_markers.key[i]);
+    for (size_t k = 0; k < MAX_KEYS; k++)
+        quarantined[k] = (quarantined[k] || m->quarantine[k]) && !m->release[k];
+}
+
+static bool mem_commit(struct store *s, struct err *err)
+{
+    struct mem_store *m = (struct mem_store *)s;
+
+    if (!still_connected(m, err))
+        return false;
+    assert(m->in_tx);
+    for (uint8_t k = 0; k < m->actor->world->nkeys; k++)
+        if (m->lock[k] == LOCK_ROW)
+            m->table->row[k] = m->after[k];
+    commit_control(m);
+    if (m->wrote)
+        log_add(m->table, &m->entry);
+    end_tx(m);
+    saw(m->actor, 97);
+    give_way(m->actor);
+    return still_connected(m, err);
+}
+
+static void mem_rollback(struct store *s) { end_tx((struct mem_store *)s); }
+
+static bool mem_load(struct store *s, struct store_state *ret_state, struct arena *arena, struct err *err)
+{
+    struct mem_store *m = (struct mem_store *)s;
+    const struct sim_checkpoint *cp = &m->table->checkpoint[m->link];
+    const struct sim_markers *markers = &m->table->markers[m->link];
+
+    if (!still_connected(m, err))
+        return false;
+    begin_tx(m);
+    *ret_state = (struct store_state){.has_checkpoint = cp->present,
+                                      .checkpoint = {POS_INIT, cp->rows_done, cp->marker},
+                                      .markers = arena_alloc(arena, (markers->n + 1) * sizeof(struct marker)),
+                                      .nmarkers = markers->n,
+                                      .quarantined = arena_alloc(arena, MAX_KEYS * sizeof(struct key))};
+    saw(m->actor, mix(cp->rows_done, mix(cp->marker, cp->offset)));
+    if (cp->present)
+        pos_set_file(&ret_state->checkpoint.pos, "b", 1, cp->offset);
+    for (size_t i = 0; i < markers->n; i++) {
+        struct key k = key_value(markers->key[i]);
+
+        ret_state->markers[i] = (struct marker){markers->id[i], k, k};
+        saw(m->actor, mix(markers->id[i], markers->key[i]));
+    }
+    for (uint8_t k = 0; k < m->actor->world->nkeys; k++)
+        if (m->table->quarantined[m->link][k]) {
+            ret_state->quarantined[ret_state->nquarantined++] = key_value(k);
+            saw(m->actor, k);
+        }
+    return true;
+}
+
+static bool mem_position(struct store *s, struct pos *ret_pos, struct err *err)
+{
+    struct mem_store *m = (struct mem_store *)s;
+
+    if (!still_connected(m, err))
+        return false;
+    saw(m->actor, m->table->nlog);
+    pos_set_file(ret_pos, "b", 1, m->table->nlog);
+    return true;
+}
+
+static const struct store_ops mem_ops = {mem_lock,     mem_write, mem_commit,
+                                         mem_rollback, mem_load,  mem_position};
+
+/* ---- Reading a log: what reader and assemble do for one feed ---- */
+
+static struct sim_table *source_of(const struct actor *a) { return a->store[a->from].table; }
+
+static void add_change(struct tx *tx, const struct sim_change *c, uint64_t row_no)
+{
+    struct change *to;
+
+    if (rows_same(c->before, c->after))
+        return;
+    to = tx_add_change(tx);
+    to->key = key_value(c->key);
+    to->before = row_values(c->key, c->before, &tx->arena);
+    to->after = row_values(c->key, c->after, &tx->arena);
+    to->row_no = row_no;
+}
+
+/* The next transaction, or the next part of one; moves *at and *at_rows behind it. */
+static struct tx *read_one(const struct actor *a, uint64_t *at, uint64_t *at_rows)
+{
+    const struct sim_entry *e = &source_of(a)->log[*at];
+    struct tx *tx = tx_new();
+    uint64_t row = *at_rows;
+
+    tx->echo = e->link == a->link;
+    if (tx->echo && e->side == (uint8_t)a->from)
+        tx->marker = e->marker;
+    for (; !tx->echo && row < e->n; row++) {
+        if (a->part > 0 && tx->nchanges == a->part)
+            break;
+        add_change(tx, &e->changes[row], row + 1);
+    }
+    if (tx->echo || row == e->n) {
+        (*at)++;
+        row = 0;
+    }
+    *at_rows = tx->rows_done = row;
+    pos_set_file(&tx->pos, "b", 1, *at);
+    return tx;
+}
+
+/* ---- Actors ---- */
+
+/* After a failure: what the thread would do. */
+static void failed(struct actor *a, const struct err *err)
+{
+    if (err->kind == ERR_BUSY)
+        return;
+    if (err->kind != ERR_RETRY && err->kind != ERR_STOPPED) {
+        fprintf(stderr, "a direction ended by itself: %s\n", err->text);
+        abort();
+    }
+    a->open = false;
+}
+
+static void run_open(struct actor *a)
+{
+    struct err err = ERR_INIT;
+    bool begun;
+
+    if (!apply_open(&a->apply, &begun, &err)) {
+        failed(a, &err);
+        return;
+    }
+    a->open = true;
+    a->at = a->apply.stored.pos.offset;
+    a->at_rows = a->apply.stored.rows_done;
+}
+
+static void run_batch(struct actor *a)
+{
+    struct tx *txs[16];
+    size_t n = 0;
+    uint64_t at = a->at, at_rows = a->at_rows;
+    bool done = false;
+
+    while (n < a->take && n < 16 && at < source_of(a)->nlog)
+        txs[n++] = read_one(a, &at, &at_rows);
+    saw(a, n);
+    while (a->open && !done) {
+        struct err err = ERR_INIT;
+
+        done = apply_txs(&a->apply, txs, n, &err);
+        if (!done) {
+            failed(a, &err);
+            give_way(a);
+        }
+    }
+    if (done) {
+        a->at = at;
+        a->at_rows = at_rows;
+    }
+    for (size_t i = 0; i < n; i++)
+        tx_free(txs[i]);
+}
+
+static void run_skip(struct actor *a)
+{
+    struct pos pos = POS_INIT;
+    struct err err = ERR_INIT;
+
+    if (a->at_rows > 0)
+        return;
+    pos_set_file(&pos, "b", 1, a->at);
+    if (!apply_skip_to(&a->apply, &pos, &err))
+        failed(a, &err);
+    pos_done(&pos);
+}
+
+static void run_quarantine(struct actor *a)
+{
+    struct err err = ERR_INIT;
+
+    if (!apply_retry_quarantine(&a->apply, MAX_KEYS, &err))
+        failed(a, &err);
+}
+
+static void actor_main(void *arg)
+{
+    static void (*const tasks[])(struct actor *) = {run_open, run_batch, run_skip, run_quarantine};
+    struct actor *a = arg;
+
+    for (;;) {
+        tasks[a->task](a);
+        a->busy = false;
+        give_way(a);
+    }
+}
+
+static void gate_wait(void *arg, unsigned gates)
+{
+    struct actor *a = ((struct world *)arg)->running;
+
+    a->waits_for_gates = gates;
+    give_way(a);
+    a->waits_for_gates = 0;
+}
+
+bool actor_has_work(const struct actor *a) { return a->busy || !a->open || a->at < source_of(a)->nlog; }
+
+bool actor_can_run(const struct actor *a)
+{
+    if (!a->busy || a->world->down)
+        return true;
+    if (a->waits_for_lock && !a->victim && !a->lose)
+        return !lock_is_taken(a->world, a->wait_store, a->wait_store->table, a->wait_key, a->wait_insert);
+    if (a->waits_for_gates != 0)
+        return link_sync_may_enter(a->world->sync[a->link], a->waits_for_gates);
+    return true;
+}
+
+void actor_step(struct actor *a)
+{
+    if (!a->busy) {
+        a->busy = true;
+        a->trace = mix(mix(mix(mix(1, a->task), a->take), a->at_rows), source_of(a)->nlog - a->at);
+    }
+    a->world->running = a;
+    fiber_run(a->fiber);
+}
+
+/* ---- The world ---- */
+
+static void start_daemon(struct world *w)
+{
+    w->down = false;
+    w->stop.up = false;
+    for (size_t l = 0; l < w->nlinks; l++) {
+        link_sync_free(w->sync[l]);
+        w->sync[l] = link_sync_new(&w->link[l]);
+        link_sync_set_wait(w->sync[l], gate_wait, w);
+    }
+    for (size_t i = 0; i < w->nactors; i++) {
+        struct actor *a = &w->actor[i];
+
+        apply_done(&a->apply);
+        apply_init(&a->apply, &w->link[a->link], a->from, w->sync[a->link], &a->store[SIDE_LEFT].base,
+                   &a->store[SIDE_RIGHT].base, &w->stop, &a->stats);
+        a->open = a->lose = a->victim = false;
+        a->at = a->at_rows = 0;
+    }
+}
+
+void world_crash(struct world *w)
+{
+    w->down = true;
+    stop_raise(&w->stop);
+    for (size_t i = 0; i < w->nactors; i++)
+        while (w->actor[i].busy)
+            actor_step(&w->actor[i]);
+    start_daemon(w);
+}
+
+static void layout_init(struct world *w)
+{
+    static char *names[] = {"id", "val", "sync_version", "updated_at"};
+    static const enum column_kind kinds[] = {COL_INT, COL_INT, COL_INT, COL_TIMESTAMP};
+    static size_t key_ordinals[] = {F_KEY};
+
+    for (size_t i = 0; i < NFIELDS; i++)
+        w->columns[i] = (struct column){.name = names[i], .kind = kinds[i], .ordinal = i};
+    for (size_t i = 0; i < NFIELDS; i++)
+        w->fields[i] = (struct field){.column = {&w->columns[i], &w->columns[i]}};
+    w->key_field = F_KEY;
+    w->layout_key = (struct table_key){"PRIMARY", key_ordinals, 1};
+    w->layout = (struct table){"sim", "rows", w->columns, NFIELDS, &w->layout_key, 1};
+}
+
+struct world *world_new(void)
+{
+    struct world *w = mem_zalloc(1, sizeof *w);
+
+    make_texts();
+    layout_init(w);
+    stop_init(&w->stop);
+    for (int t = 0; t < MAX_TABLES; t++)
+        w->table[t].log = mem_alloc(MAX_LOG * sizeof *w->table[t].log);
+    for (int i = 0; i < MAX_ACTORS; i++) {
+        w->actor[i].world = w;
+        direction_stats_init(&w->actor[i].stats, "sim", SIDE_LEFT);
+        w->actor[i].fiber = fiber_new(actor_main, &w->actor[i]);
+    }
+    return w;
+}
+
+void world_free(struct world *w)
+{
+    world_crash(w);
+    for (int t = 0; t < MAX_TABLES; t++)
+        free(w->table[t].log);
+    for (int i = 0; i < MAX_ACTORS; i++) {
+        apply_done(&w->actor[i].apply);
+        direction_stats_done(&w->actor[i].stats);
+        fiber_free(w->actor[i].fiber);
+    }
+    for (int l = 0; l < MAX_LINKS; l++)
+        link_sync_free(w->sync[l]);
+    stop_done(&w->stop);
+    free(w);
+}
+
+void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins, enum side authority)
+{
+    static char link_names[MAX_LINKS][8] = {"one", "two"};
+
+    if (w->nactors > 0)
+        world_crash(w);
+    w->nkeys = nkeys;
+    w->ntables = ntables;
+    w->nlinks = ntables - 1;
+    w->nactors = w->nlinks * 2;
+    for (size_t t = 0; t < MAX_TABLES; t++) {
+        struct sim_entry *log = w->table[t].log;
+
+        memset(&w->table[t], 0, sizeof w->table[t]);
+        w->table[t].log = log;
+    }
+    for (size_t l = 0; l < w->nlinks; l++) {
+        w->link[l] = (struct link){
+            .name = link_names[l],
+            .table = {&w->layout, &w->layout},
+            .fields = w->fields,
+            .nfields = NFIELDS,
+            .key = &w->key_field,
+            .nkey = 1,
+            .index = {&w->layout_key, &w->layout_key},
+            .authority = authority,
+            .delete_beats_update = delete_wins,
+        };
+        for (int from = 0; from < 2; from++) {
+            struct actor *a = &w->actor[l * 2 + (size_t)from];
+
+            a->link = (int)l;
+            a->from = from;
+            a->part = 0;
+            for (int s = 0; s < 2; s++)
+                a->store[s] = (struct mem_store){.base = {&mem_ops, &w->link[l], s},
+                                                 .actor = a,
+                                                 .table = &w->table[l + (size_t)s],
+                                                 .link = (int)l};
+        }
+    }
+    start_daemon(w);
+}
+
+bool world_may_write(const struct world *w, int table, const uint8_t *keys, const struct sim_row *rows,
+                     size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (lock_is_taken(w, NULL, &w->table[table], keys[i], rows[i].present))
+            return false;
+    return true;
+}
+
+bool world_write(struct world *w, int table, const uint8_t *keys, const struct sim_row *rows, size_t n)
+{
+    struct sim_table *t = &w->table[table];
+    struct sim_entry e = {.link = -1};
+
+    if (!world_may_write(w, table, keys, rows, n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (rows_same(t->row[keys[i]], rows[i]))
+            continue;
+        e.changes[e.n++] = (struct sim_change){keys[i], t->row[keys[i]], rows[i]};
+        t->row[keys[i]] = rows[i];
+    }
+    if (e.n > 0)
+        log_add(t, &e);
+    return true;
+}
+
+bool world_is_quiet(const struct world *w)
+{
+    for (size_t i = 0; i < w->nactors; i++)
+        if (actor_has_work(&w->actor[i]))
+            return false;
+    return true;
+}
+
+bool world_is_equal(const struct world *w)
+{
+    for (size_t t = 1; t < w->ntables; t++)
+        for (size_t k = 0; k < w->nkeys; k++)
+            if (!rows_same(w->table[0].row[k], w->table[t].row[k]))
+                return false;
+    return true;
+}
+
+bool world_has_quarantine(const struct world *w)
+{
+    for (size_t l = 0; l < w->nlinks; l++)
+        if (link_sync_quarantine_count(w->sync[l]) > 0)
+            return true;
+    return false;
+}
+
+/* ---- The hash of a state ---- */
+
+static uint64_t raise_to(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+static uint64_t highest_id(const struct world *w, size_t link)
+{
+    uint64_t last = link_sync_last_id(w->sync[link]);
+
+    for (size_t s = 0; s < 2; s++) {
+        const struct sim_markers *m = &w->table[link + s].markers[link];
+
+        last = raise_to(last, w->table[link + s].checkpoint[link].marker);
+        if (m->n > 0)
+            last = raise_to(last, m->id[m->n - 1]);
+    }
+    return last;
+}
+
+/* What is still to be read, now or after a crash. */
+static uint64_t hash_log(const struct world *w, size_t table, bool stored, uint64_t h)
+{
+    const struct sim_table *t = &w->table[table];
+    size_t first = t->nlog;
+
+    for (size_t i = 0; i < w->nactors; i++) {
+        const struct actor *a = &w->actor[i];
+        const struct sim_checkpoint *cp = &a->store[side_peer(a->from)].table->checkpoint[a->link];
+
+        if (source_of(a) != t)
+            continue;
+        uint64_t at = stored ? cp->offset : a->at;
+
+        first = at < first ? at : first;
+        h = mix(h, t->nlog - at);
+    }
+    for (size_t i = first; i < t->nlog; i++) {
+        const struct sim_entry *e = &t->log[i];
+
+        h = mix(h, (uint64_t)(uint8_t)e->link << 8 | e->side);
+        if (e->marker > 0)
+            h = mix(h, highest_id(w, (size_t)e->link) - e->marker);
+        for (size_t c = 0; c < e->n; c++)
+            h = mix(h, mix(row_number(e->changes[c].before) << 8 | e->changes[c].key,
+                           row_number(e->changes[c].after)));
+    }
+    return h;
+}
+
+static bool may_start_again(const struct world *w)
+{
+    for (size_t i = 0; i < w->nactors; i++)
+        if (!w->actor[i].open || w->actor[i].lose || (w->actor[i].busy && w->actor[i].task == TASK_OPEN))
+            return true;
+    return false;
+}
+
+uint64_t world_hash(const struct world *w, bool may_crash)
+{
+    /* What is stored for a start counts only as long as there can be one. */
+    bool stored = may_crash || may_start_again(w);
+    uint64_t h = 7;
+
+    for (size_t t = 0; t < w->ntables; t++) {
+        for (size_t k = 0; k < w->nkeys; k++)
+            h = mix(h, row_number(w->table[t].row[k]));
+        h = hash_log(w, t, stored, h);
+    }
+    for (size_t l = 0; l < w->nlinks; l++) {
+        uint64_t last = highest_id(w, l);
+
+        for (size_t s = 0; s < 2; s++) {
+            const struct sim_table *t = &w->table[l + s];
+
+            if (stored) {
+                h = mix(h, last - t->checkpoint[l].marker);
+                h = mix(h, t->checkpoint[l].rows_done);
+                for (size_t i = 0; i < t->markers[l].n; i++)
+                    h = mix(h, (last - t->markers[l].id[i]) << 8 | t->markers[l].key[i]);
+            }
+            for (size_t k = 0; k < w->nkeys; k++)
+                h = mix(h, t->quarantined[l][k]);
+        }
+        h = mix(h, sync_hash(w, (int)l, last, stored));
+    }
+    for (size_t i = 0; i < w->nactors; i++) {
+        const struct actor *a = &w->actor[i];
+
+        h = mix(h, (uint64_t)a->open << 3 | (uint64_t)a->busy << 2 | (uint64_t)a->lose << 1 | a->victim);
+        h = mix(h, source_of(a)->nlog - a->at);
+        h = mix(h, a->at_rows);
+        h = mix(h, a->waits_for_gates << 1 | a->waits_for_lock);
+        if (a->open && stored) {
+            h = mix(h, highest_id(w, (size_t)a->link) - a->apply.stored.marker);
+            h = mix(h, highest_id(w, (size_t)a->link) - a->apply.purged);
+            h = mix(h, source_of(a)->nlog - a->apply.stored.pos.offset);
+        }
+        if (a->busy)
+            h = mix(h, a->trace);
+    }
+    return h;
+}
+
+/* ---- For people ---- */
+
+static void print_row(struct sim_row r)
+{
+    if (r.present)
+        printf("%u v%u t%u", r.val, r.version, r.updated);
+    else
+        printf("absent");
+}
+
+void world_print(const struct world *w)
+{
+    for (size_t t = 0; t < w->ntables; t++) {
+        printf("  table %zu:", t);
+        for (size_t k = 0; k < w->nkeys; k++) {
+            printf(" [%zu] ", k);
+            print_row(w->table[t].row[k]);
+        }
+        printf("\n");
+        for (size_t i = 0; i < w->table[t].nlog; i++) {
+            const struct sim_entry *e = &w->table[t].log[i];
+
+            printf("    %zu: %s", i, e->link < 0 ? "application" : e->link == 0 ? "link one" : "link two");
+            if (e->marker > 0)
+                printf(" marker %llu %s", (unsigned long long)e->marker, side_name(e->side));
+            for (size_t c = 0; c < e->n; c++) {
+                printf("  [%u] ", e->changes[c].key);
+                print_row(e->changes[c].before);
+                printf(" -> ");
+                print_row(e->changes[c].after);
+            }
+            printf("\n");
+        }
+    }
+    for (size_t i = 0; i < w->nactors; i++) {
+        const struct actor *a = &w->actor[i];
+
+        printf("  link %d %s: at %llu of %zu, %s%s\n", a->link, direction_name(a->from),
+               (unsigned long long)a->at, source_of(a)->nlog, a->open ? "open" : "closed",
+               a->busy ? ", busy" : "");
+    }
+}
