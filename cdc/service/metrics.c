@@ -1,0 +1,219 @@
+/*
+ * metrics.c - one function a label set, one table row a metric.
+ *
+ * A sample that nobody can know (the lag of a direction whose stream is down) is
+ * left out: a 0 would end the very alert that ought to ring.
+ */
+#include "cdc/service/metrics.h"
+
+#include <inttypes.h>
+
+static void add_head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Backslash, quote and line end are all that the format asks to be escaped. */
+static void add_label(struct buf *out, const char *name, const char *value)
+{
+    buf_addf(out, "%s%s=\"", out->data[out->len - 1] == '{' ? "" : ",", name);
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p == '\n') {
+            buf_adds(out, "\\n");
+            continue;
+        }
+        if (*p == '\\' || *p == '"')
+            buf_addc(out, '\\');
+        buf_addc(out, *p);
+    }
+    buf_addc(out, '"');
+}
+
+static void add_count(struct buf *out, uint64_t n) { buf_addf(out, "} %" PRIu64 "\n", n); }
+
+static void add_seconds(struct buf *out, int64_t us)
+{
+    buf_addf(out, "} %" PRId64 ".%06" PRId64 "\n", us / 1000000, us % 1000000);
+}
+
+static void begin_server(struct buf *out, const char *metric, const struct server_stats *s)
+{
+    buf_addf(out, "%s{", metric);
+    add_label(out, "server", s->name);
+}
+
+static void begin_direction(struct buf *out, const char *metric, const struct direction_stats *d)
+{
+    buf_addf(out, "%s{", metric);
+    add_label(out, "link", d->link);
+    add_label(out, "direction", direction_name(d->from));
+}
+
+static struct direction_stats *direction_at(struct status *s, size_t i)
+{
+    return &s->links[i / 2].direction[i % 2];
+}
+
+static void add_servers(struct status *s, struct buf *out)
+{
+    add_head(out, "twinlog_reader_up", "gauge", "1 while the server's binary log streams.");
+    for (size_t i = 0; i < s->nservers; i++) {
+        begin_server(out, "twinlog_reader_up", &s->servers[i]);
+        add_count(out, s->servers[i].state == RUN_STREAMING);
+    }
+    add_head(out, "twinlog_binlog_bytes_read_total", "counter", "Bytes of binary log read.");
+    for (size_t i = 0; i < s->nservers; i++) {
+        begin_server(out, "twinlog_binlog_bytes_read_total", &s->servers[i]);
+        add_count(out, s->servers[i].binlog_bytes);
+    }
+    add_head(out, "twinlog_binlog_events_read_total", "counter", "Binary log events read.");
+    for (size_t i = 0; i < s->nservers; i++) {
+        begin_server(out, "twinlog_binlog_events_read_total", &s->servers[i]);
+        add_count(out, s->servers[i].binlog_events);
+    }
+}
+
+/* The reader's, and those of the appliers that write there. */
+static void add_reconnects(struct status *s, struct buf *out)
+{
+    add_head(out, "twinlog_reconnects_total", "counter",
+             "Connections to the server that had to be made again.");
+    for (size_t i = 0; i < s->nservers; i++) {
+        struct server_stats *server = &s->servers[i];
+        uint64_t n = server->reconnects;
+        for (size_t j = 0; j < s->nlinks * 2; j++) {
+            struct direction_stats *d = direction_at(s, j);
+            if (s->links[j / 2].server[side_peer(d->from)] == server)
+                n += d->reconnects;
+        }
+        begin_server(out, "twinlog_reconnects_total", server);
+        add_count(out, n);
+    }
+}
+
+static void add_applied(struct status *s, struct buf *out)
+{
+    add_head(out, "twinlog_changes_applied_total", "counter", "Rows written to the peer.");
+    for (size_t i = 0; i < s->nlinks * 2; i++) {
+        struct direction_stats *d = direction_at(s, i);
+        const struct {
+            const char *op;
+            uint64_t n;
+        } ops[] = {{"insert", d->inserts}, {"update", d->updates}, {"delete", d->deletes}};
+        for (size_t j = 0; j < sizeof(ops) / sizeof(ops[0]); j++) {
+            begin_direction(out, "twinlog_changes_applied_total", d);
+            add_label(out, "op", ops[j].op);
+            add_count(out, ops[j].n);
+        }
+    }
+}
+
+static void add_conflicts(struct status *s, struct buf *out)
+{
+    add_head(out, "twinlog_conflicts_total", "counter", "Keys that both sides wrote, by what decided.");
+    for (size_t i = 0; i < s->nlinks * 2; i++) {
+        struct direction_stats *d = direction_at(s, i);
+        const struct {
+            const char *reason;
+            uint64_t n;
+        } reasons[] = {
+            {"version", d->conflicts_version},     {"updated_at", d->conflicts_updated_at},
+            {"authority", d->conflicts_authority}, {"delete_vs_update", d->conflicts_delete},
+            {"equal", d->conflicts_equal},
+        };
+        for (size_t j = 0; j < sizeof(reasons) / sizeof(reasons[0]); j++) {
+            begin_direction(out, "twinlog_conflicts_total", d);
+            add_label(out, "reason", reasons[j].reason);
+            add_count(out, reasons[j].n);
+        }
+    }
+}
+
+static void add_quarantined(struct status *s, struct buf *out)
+{
+    add_head(out, "twinlog_quarantined_rows", "gauge", "Keys whose winner the peer refuses, which wait.");
+    for (size_t i = 0; i < s->nlinks; i++) {
+        buf_adds(out, "twinlog_quarantined_rows{");
+        add_label(out, "link", s->links[i].name);
+        add_count(out, s->links[i].quarantined);
+    }
+}
+
+static void add_link_echoes(const struct status_link *l, const struct server_stats *server, uint64_t n,
+                            struct buf *out)
+{
+    buf_adds(out, "twinlog_echoes_skipped_total{");
+    add_label(out, "link", l->name);
+    add_label(out, "server", server->name);
+    add_count(out, n);
+}
+
+static void add_echoes(struct status *s, struct buf *out)
+{
+    add_head(out, "twinlog_echoes_skipped_total", "counter",
+             "Own transactions that came back and were passed over.");
+    for (size_t i = 0; i < s->nlinks; i++) {
+        struct status_link *l = &s->links[i];
+        uint64_t left = l->direction[SIDE_LEFT].echoes, right = l->direction[SIDE_RIGHT].echoes;
+        /* Both tables on one server: the labels would be the same twice. */
+        if (l->server[SIDE_LEFT] == l->server[SIDE_RIGHT]) {
+            add_link_echoes(l, l->server[SIDE_LEFT], left + right, out);
+            continue;
+        }
+        add_link_echoes(l, l->server[SIDE_LEFT], left, out);
+        add_link_echoes(l, l->server[SIDE_RIGHT], right, out);
+    }
+}
+
+static void add_directions(struct status *s, struct buf *out)
+{
+    size_t n = s->nlinks * 2;
+
+    add_head(out, "twinlog_applier_up", "gauge", "1 while the direction is connected and applies.");
+    for (size_t i = 0; i < n; i++) {
+        struct direction_stats *d = direction_at(s, i);
+        begin_direction(out, "twinlog_applier_up", d);
+        add_count(out, d->state == RUN_STREAMING && d->connected);
+    }
+    add_head(out, "twinlog_lag_seconds", "gauge", "Age of the oldest change that is not applied yet.");
+    for (size_t i = 0; i < n; i++) {
+        struct direction_stats *d = direction_at(s, i);
+        int64_t lag_us;
+        if (!status_lag_us(&s->links[i / 2], d->from, &lag_us))
+            continue;
+        begin_direction(out, "twinlog_lag_seconds", d);
+        add_seconds(out, lag_us);
+    }
+    add_head(out, "twinlog_queue_bytes", "gauge", "Memory of changes that were read and not applied yet.");
+    for (size_t i = 0; i < n; i++) {
+        struct direction_stats *d = direction_at(s, i);
+        begin_direction(out, "twinlog_queue_bytes", d);
+        add_count(out, d->queue_bytes);
+    }
+    add_head(out, "twinlog_last_applied_timestamp_seconds", "gauge",
+             "When the direction last committed changes.");
+    for (size_t i = 0; i < n; i++) {
+        struct direction_stats *d = direction_at(s, i);
+        int64_t at_us = d->last_applied_wall_us;
+        if (at_us <= 0)
+            continue;
+        begin_direction(out, "twinlog_last_applied_timestamp_seconds", d);
+        add_seconds(out, at_us);
+    }
+}
+
+void metrics_text(struct status *s, struct buf *out)
+{
+    add_head(out, "twinlog_build_info", "gauge", "1, labelled with the version that runs.");
+    buf_adds(out, "twinlog_build_info{");
+    add_label(out, "version", s->version);
+    add_count(out, 1);
+
+    add_servers(s, out);
+    add_reconnects(s, out);
+    add_applied(s, out);
+    add_conflicts(s, out);
+    add_echoes(s, out);
+    add_quarantined(s, out);
+    add_directions(s, out);
+}

@@ -1,0 +1,379 @@
+/*
+ * status.c - the state of every thread as one JSON document.
+ *
+ * The numbers are read one after the other while the threads go on, so they are
+ * each true, but not all of the same instant. What is not known is null, never
+ * 0: a lag of zero must mean that everything which stands in the source's log
+ * has been applied, or an operator sleeps on.
+ */
+#include "cdc/service/status.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cdc/base/mem.h"
+
+#define TEXT_BYTES sizeof(((struct stat_text *)0)->text)
+
+static bool server_is_used(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->nlinks; i++) {
+        for (enum side side = SIDE_LEFT; side <= SIDE_RIGHT; side++) {
+            if (strcmp(config->links[i].side[side].server, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+struct status *status_new(const struct config *config, const char *version)
+{
+    struct status *s = mem_zalloc(1, sizeof(*s));
+    s->version = version;
+    s->started = clock_mono();
+    stat_text_init(&s->waiting);
+    stat_text_set(&s->waiting, "starting");
+
+    s->servers = mem_zalloc(config->nservers + 1, sizeof(*s->servers));
+    for (size_t i = 0; i < config->nservers; i++) {
+        if (server_is_used(config, config->servers[i].name))
+            server_stats_init(&s->servers[s->nservers++], config->servers[i].name);
+    }
+
+    s->links = mem_zalloc(config->nlinks + 1, sizeof(*s->links));
+    for (size_t i = 0; i < config->nlinks; i++) {
+        struct status_link *l = &s->links[s->nlinks++];
+        l->name = config->links[i].name;
+        for (enum side side = SIDE_LEFT; side <= SIDE_RIGHT; side++) {
+            l->server[side] = status_server(s, config->links[i].side[side].server);
+            direction_stats_init(&l->direction[side], l->name, side);
+        }
+    }
+    return s;
+}
+
+void status_free(struct status *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->nlinks; i++) {
+        direction_stats_done(&s->links[i].direction[SIDE_LEFT]);
+        direction_stats_done(&s->links[i].direction[SIDE_RIGHT]);
+    }
+    for (size_t i = 0; i < s->nservers; i++)
+        server_stats_done(&s->servers[i]);
+    stat_text_done(&s->waiting);
+    free(s->links);
+    free(s->servers);
+    free(s);
+}
+
+struct server_stats *status_server(struct status *s, const char *name)
+{
+    for (size_t i = 0; i < s->nservers; i++) {
+        if (strcmp(s->servers[i].name, name) == 0)
+            return &s->servers[i];
+    }
+    return NULL;
+}
+
+static bool server_streams(const struct server_stats *s) { return s->state == RUN_STREAMING; }
+
+static bool direction_streams(const struct direction_stats *d)
+{
+    return d->state == RUN_STREAMING && d->connected;
+}
+
+static bool is_waiting(struct status *s)
+{
+    char text[2];
+    stat_text_get(&s->waiting, text, sizeof(text));
+    return text[0] != '\0';
+}
+
+bool status_ready(struct status *s)
+{
+    if (is_waiting(s))
+        return false;
+    for (size_t i = 0; i < s->nservers; i++) {
+        if (!server_streams(&s->servers[i]))
+            return false;
+    }
+    for (size_t i = 0; i < s->nlinks; i++) {
+        if (!direction_streams(&s->links[i].direction[SIDE_LEFT]) ||
+            !direction_streams(&s->links[i].direction[SIDE_RIGHT]))
+            return false;
+    }
+    return true;
+}
+
+/* Nothing waits, and whatever the source writes next would be seen. */
+static bool caught_up(const struct status_link *l, enum side from)
+{
+    const struct direction_stats *d = &l->direction[from];
+    return server_streams(l->server[from]) && direction_streams(d) && d->lag_us == 0 && d->queue_items == 0;
+}
+
+bool status_lag_us(const struct status_link *l, enum side from, int64_t *ret_lag_us)
+{
+    const struct direction_stats *d = &l->direction[from];
+    int64_t lag_us = d->lag_us, told_us = d->lag_at_mono_us;
+    /* A change that waits is a lag, whatever else is down. Without one, zero is
+     * true only while the stream would show the next change. */
+    if (lag_us <= 0) {
+        *ret_lag_us = 0;
+        return caught_up(l, from);
+    }
+    /* An applier that waits for its server tells nothing new: meanwhile the change grows older. */
+    int64_t since_us = told_us != 0 ? clock_mono().v - told_us : 0;
+    *ret_lag_us = lag_us + (since_us > 0 ? since_us : 0);
+    return true;
+}
+
+/* "bin.000042:19733" -> where the name ends, and the offset. */
+static bool parse_position(const char *text, size_t *ret_file_len, uint64_t *ret_offset)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || colon == text || colon[1] < '0' || colon[1] > '9')
+        return false;
+    char *end;
+    uint64_t offset = strtoull(colon + 1, &end, 10);
+    if (*end != '\0')
+        return false;
+    *ret_file_len = (size_t)(colon - text);
+    *ret_offset = offset;
+    return true;
+}
+
+bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_bytes)
+{
+    /* An idle direction stores its position now and then only: the distance in
+     * the file is then other people's writes. */
+    if (caught_up(l, from)) {
+        *ret_lag_bytes = 0;
+        return true;
+    }
+
+    char applied[TEXT_BYTES], read[TEXT_BYTES];
+    size_t applied_len, read_len;
+    uint64_t applied_offset, read_offset;
+    /* The applied position first: the reader cannot fall behind it meanwhile. */
+    stat_text_get(&l->direction[from].position, applied, sizeof(applied));
+    stat_text_get(&l->server[from]->position, read, sizeof(read));
+    if (!parse_position(applied, &applied_len, &applied_offset) ||
+        !parse_position(read, &read_len, &read_offset))
+        return false;
+    if (applied_len != read_len || memcmp(applied, read, read_len) != 0)
+        return false;
+    /* A dead stream hides what was written since: its last position is a lower bound, and 0 is none. */
+    if (read_offset <= applied_offset && !server_streams(l->server[from]))
+        return false;
+    /* A reader that has just gone back to an older position is behind what was applied. */
+    *ret_lag_bytes = read_offset > applied_offset ? read_offset - applied_offset : 0;
+    return true;
+}
+
+/* Server messages may be in any character set, and a shortened text may end
+ * inside a character: JSON takes neither. */
+static json_t *json_any_text(const char *text)
+{
+    json_t *ret = json_string(text);
+    if (ret != NULL)
+        return ret;
+    char *copy = mem_strdup(text);
+    for (char *p = copy; *p != '\0'; p++) {
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    }
+    ret = json_string(copy);
+    free(copy);
+    return ret;
+}
+
+static json_t *json_text_or_null(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_any_text(text);
+}
+
+static json_t *json_stat_text(struct stat_text *t)
+{
+    char text[TEXT_BYTES];
+    stat_text_get(t, text, sizeof(text));
+    return json_text_or_null(text);
+}
+
+static json_t *json_count(uint64_t n) { return json_integer((json_int_t)n); }
+
+static json_t *json_seconds(int64_t us) { return json_real((double)us / 1e6); }
+
+static json_t *json_wall_or_null(int64_t us)
+{
+    char text[32];
+    if (us == 0)
+        return json_null();
+    return json_string(wall_iso((wall_us){us}, text, sizeof(text)));
+}
+
+static json_t *server_json(struct server_stats *s)
+{
+    int64_t last_us = s->last_event_wall_us;
+    int64_t age_us = clock_wall().v - last_us;
+    json_t *o = json_object();
+
+    json_object_set_new(o, "kind", json_stat_text(&s->kind));
+    json_object_set_new(o, "version", json_stat_text(&s->version));
+    json_object_set_new(o, "state", json_string(run_state_name((enum run_state)s->state)));
+    json_object_set_new(o, "position", json_stat_text(&s->position));
+    json_object_set_new(o, "gtid", json_stat_text(&s->gtid));
+    json_object_set_new(o, "reason", json_stat_text(&s->reason));
+    json_object_set_new(o, "binlog_bytes_read", json_count(s->binlog_bytes));
+    json_object_set_new(o, "binlog_events_read", json_count(s->binlog_events));
+    json_object_set_new(o, "reconnects", json_count(s->reconnects));
+    json_object_set_new(o, "last_event_age_s",
+                        last_us == 0 ? json_null() : json_seconds(age_us > 0 ? age_us : 0));
+    return o;
+}
+
+static json_t *conflicts_json(struct direction_stats *d)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "version", json_count(d->conflicts_version));
+    json_object_set_new(o, "updated_at", json_count(d->conflicts_updated_at));
+    json_object_set_new(o, "authority", json_count(d->conflicts_authority));
+    json_object_set_new(o, "delete_vs_update", json_count(d->conflicts_delete));
+    json_object_set_new(o, "equal", json_count(d->conflicts_equal));
+    return o;
+}
+
+static json_t *counters_json(struct direction_stats *d)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "inserts", json_count(d->inserts));
+    json_object_set_new(o, "updates", json_count(d->updates));
+    json_object_set_new(o, "deletes", json_count(d->deletes));
+    json_object_set_new(o, "transactions", json_count(d->transactions));
+    json_object_set_new(o, "batches", json_count(d->batches));
+    json_object_set_new(o, "superseded", json_count(d->superseded));
+    json_object_set_new(o, "echoes", json_count(d->echoes));
+    json_object_set_new(o, "conflicts", conflicts_json(d));
+    json_object_set_new(o, "retries", json_count(d->retries));
+    json_object_set_new(o, "reconnects", json_count(d->reconnects));
+    return o;
+}
+
+static json_t *direction_json(struct status_link *l, enum side from)
+{
+    struct direction_stats *d = &l->direction[from];
+    int64_t lag_us;
+    uint64_t lag_bytes;
+    bool has_lag = status_lag_us(l, from, &lag_us);
+    bool has_lag_bytes = status_lag_bytes(l, from, &lag_bytes);
+    json_t *o = json_object();
+
+    json_object_set_new(o, "from", json_any_text(l->server[from]->name));
+    json_object_set_new(o, "to", json_any_text(l->server[side_peer(from)]->name));
+    json_object_set_new(o, "state", json_string(run_state_name((enum run_state)d->state)));
+    json_object_set_new(o, "connected", json_boolean(d->connected));
+    json_object_set_new(o, "reason", json_stat_text(&d->reason));
+    json_object_set_new(o, "lag_seconds", has_lag ? json_seconds(lag_us) : json_null());
+    json_object_set_new(o, "lag_bytes", has_lag_bytes ? json_count(lag_bytes) : json_null());
+    json_object_set_new(o, "position", json_stat_text(&d->position));
+    json_object_set_new(o, "gtid", json_stat_text(&d->gtid));
+    json_object_set_new(o, "queue",
+                        json_pack("{s:I, s:I}", "transactions", (json_int_t)d->queue_items, "bytes",
+                                  (json_int_t)d->queue_bytes));
+    json_object_set_new(o, "last_applied_at", json_wall_or_null(d->last_applied_wall_us));
+    json_object_set_new(o, "counters", counters_json(d));
+    return o;
+}
+
+static json_t *link_json(struct status_link *l)
+{
+    json_t *directions = json_object();
+    for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
+        json_object_set_new(directions, direction_name(from), direction_json(l, from));
+    return json_pack("{s:o, s:o}", "directions", directions, "quarantined", json_count(l->quarantined));
+}
+
+/* Takes the document. */
+static void add_document(json_t *document, struct buf *out)
+{
+    char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    buf_adds(out, text);
+    buf_addc(out, '\n');
+    free(text);
+    json_decref(document);
+}
+
+void status_json(struct status *s, struct buf *out)
+{
+    json_t *servers = json_object(), *links = json_object(), *o = json_object();
+    for (size_t i = 0; i < s->nservers; i++)
+        json_object_set_new(servers, s->servers[i].name, server_json(&s->servers[i]));
+    for (size_t i = 0; i < s->nlinks; i++)
+        json_object_set_new(links, s->links[i].name, link_json(&s->links[i]));
+
+    json_object_set_new(o, "version", json_string(s->version));
+    json_object_set_new(o, "uptime_s",
+                        json_integer((json_int_t)(mono_diff_us(clock_mono(), s->started) / 1000000)));
+    json_object_set_new(o, "state", json_string(status_ready(s) ? "ready" : "not_ready"));
+    json_object_set_new(o, "reason", json_stat_text(&s->waiting));
+    json_object_set_new(o, "servers", servers);
+    json_object_set_new(o, "links", links);
+    add_document(o, out);
+}
+
+/* "server auth: connecting: lost connection" */
+static void add_reason(json_t *reasons, const char *what, const char *name, enum run_state state,
+                       struct stat_text *why)
+{
+    char text[TEXT_BYTES];
+    struct buf line = BUF_INIT;
+    stat_text_get(why, text, sizeof(text));
+    buf_addf(&line, "%s %s: %s%s%s", what, name, run_state_name(state), text[0] ? ": " : "", text);
+    json_array_append_new(reasons, json_any_text(line.data));
+    buf_done(&line);
+}
+
+static void add_direction_reason(json_t *reasons, struct status_link *l, enum side from)
+{
+    struct direction_stats *d = &l->direction[from];
+    char name[128];
+    if (direction_streams(d))
+        return;
+    snprintf(name, sizeof(name), "%s %s", l->name, direction_arrow(from));
+    /* Streaming without a connection is a moment between two tries. */
+    enum run_state state = (enum run_state)d->state;
+    add_reason(reasons, "link", name, state == RUN_STREAMING ? RUN_CONNECTING : state, &d->reason);
+}
+
+bool status_readyz(struct status *s, struct buf *out)
+{
+    json_t *reasons = json_array();
+    char waiting[TEXT_BYTES];
+
+    stat_text_get(&s->waiting, waiting, sizeof(waiting));
+    if (waiting[0] != '\0')
+        json_array_append_new(reasons, json_any_text(waiting));
+    for (size_t i = 0; i < s->nservers; i++) {
+        struct server_stats *server = &s->servers[i];
+        if (!server_streams(server))
+            add_reason(reasons, "server", server->name, (enum run_state)server->state, &server->reason);
+    }
+    for (size_t i = 0; i < s->nlinks; i++) {
+        add_direction_reason(reasons, &s->links[i], SIDE_LEFT);
+        add_direction_reason(reasons, &s->links[i], SIDE_RIGHT);
+    }
+
+    /* One look decides both the word and the list. */
+    bool ready = json_array_size(reasons) == 0;
+    add_document(json_pack("{s:s, s:o}", "state", ready ? "ready" : "not_ready", "reasons", reasons), out);
+    return ready;
+}
+
+void status_error_json(const char *text, struct buf *out)
+{
+    add_document(json_pack("{s:o}", "error", json_any_text(text)), out);
+}

@@ -1,0 +1,54 @@
+/*
+ * status.h - what the daemon says about itself: the stats of every thread in
+ * one place, and the JSON that is made of them.
+ *
+ * It is made from the config, before any server is there, so that the service
+ * can tell what the daemon waits for. Reading it waits for nobody: atomics, and
+ * texts behind locks that are held for one copy.
+ */
+#ifndef SERVICE_STATUS_H
+#define SERVICE_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cdc/base/buf.h"
+#include "cdc/base/clock.h"
+#include "cdc/model/side.h"
+#include "cdc/model/stats.h"
+#include "config/config.h"
+
+struct status_link {
+    const char *name;                    /* borrowed from the config, as the server names */
+    struct server_stats *server[2];      /* by side; the same one twice if both tables live there */
+    struct direction_stats direction[2]; /* by the side it reads from */
+    stat_count quarantined;              /* keys that wait */
+};
+
+struct status {
+    const char *version; /* of twinlog */
+    mono_us started;
+    struct server_stats *servers; /* those that some link uses, in the config's order */
+    size_t nservers;
+    struct status_link *links; /* in the config's order */
+    size_t nlinks;
+    struct stat_text waiting; /* what has to happen before the threads start; "" once they run */
+};
+
+struct status *status_new(const struct config *config, const char *version); /* both borrowed */
+void status_free(struct status *s);                                          /* NULL is fine */
+struct server_stats *status_server(struct status *s, const char *name);      /* NULL if no link uses it */
+
+/* Every reader streams and every applier is connected. */
+bool status_ready(struct status *s);
+/* What the applier of this direction has still to do, as far as it is known.
+ * False where nobody can know: the stream is down, or the reader is in another file. */
+bool status_lag_us(const struct status_link *l, enum side from, int64_t *ret_lag_us);
+bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_bytes);
+
+void status_json(struct status *s, struct buf *out);   /* GET /sync/status */
+bool status_readyz(struct status *s, struct buf *out); /* GET /readyz: returns status_ready() */
+/* {"error": text}, whatever bytes the text has. */
+void status_error_json(const char *text, struct buf *out);
+
+#endif

@@ -1,0 +1,362 @@
+/* What the service says about the stats: the JSON documents and the metrics. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "cdc/service/metrics.h"
+#include "cdc/service/status.h"
+
+static char auth_name[] = "auth", customer_name[] = "customer", spare_name[] = "spare";
+static char users_name[] = "users", loop_name[] = "lo\"op\\\n";
+
+static struct config_server config_servers[] = {
+    {.name = auth_name}, {.name = spare_name}, {.name = customer_name}};
+static struct config_link config_links[] = {
+    {.name = users_name, .side = {{.server = auth_name}, {.server = customer_name}}},
+    {.name = loop_name, .side = {{.server = customer_name}, {.server = customer_name}}},
+};
+static const struct config config = {
+    .servers = config_servers, .nservers = 3, .links = config_links, .nlinks = 2};
+
+static struct status *started(void)
+{
+    struct status *s = status_new(&config, "1.2.3");
+    stat_text_set(&s->waiting, "");
+    for (size_t i = 0; i < s->nservers; i++)
+        s->servers[i].state = RUN_STREAMING;
+    for (size_t i = 0; i < s->nlinks; i++) {
+        for (int side = 0; side < 2; side++) {
+            s->links[i].direction[side].state = RUN_STREAMING;
+            s->links[i].direction[side].connected = true;
+        }
+    }
+    return s;
+}
+
+static json_t *parse(struct buf *text)
+{
+    json_error_t error;
+    assert_false(text->overrun);
+    json_t *o = json_loadb(text->data, text->len, 0, &error);
+    if (o == NULL)
+        fail_msg("%s in: %s", error.text, text->data);
+    buf_done(text);
+    return o;
+}
+
+static json_t *document(struct status *s)
+{
+    struct buf text = BUF_INIT;
+    status_json(s, &text);
+    return parse(&text);
+}
+
+/* "links.users.directions": a dot goes one level down. */
+static json_t *at(json_t *o, const char *path)
+{
+    char copy[128], *save;
+    snprintf(copy, sizeof(copy), "%s", path);
+    for (char *name = strtok_r(copy, ".", &save); name != NULL; name = strtok_r(NULL, ".", &save)) {
+        o = json_object_get(o, name);
+        if (o == NULL)
+            fail_msg("no %s in %s", name, path);
+    }
+    return o;
+}
+
+static void test_only_used_servers(void **state)
+{
+    (void)state;
+    struct status *s = started();
+    assert_int_equal(s->nservers, 2);
+    assert_null(status_server(s, "spare"));
+    assert_ptr_equal(s->links[0].server[SIDE_RIGHT], status_server(s, "customer"));
+    assert_ptr_equal(s->links[1].server[SIDE_LEFT], s->links[1].server[SIDE_RIGHT]);
+    status_free(s);
+}
+
+static void test_document(void **state)
+{
+    (void)state;
+    struct status *s = started();
+    struct server_stats *auth = status_server(s, "auth");
+    struct direction_stats *d = &s->links[0].direction[SIDE_LEFT];
+
+    stat_text_set(&auth->kind, "MariaDB");
+    stat_text_set(&auth->version, "10.11.19-MariaDB-log");
+    stat_text_set(&auth->position, "bin.000042:19733");
+    stat_text_set(&auth->gtid, "0-1-155");
+    auth->binlog_bytes = 19733;
+    auth->last_event_wall_us = clock_wall().v - 5000000;
+    stat_text_set(&d->position, "bin.000042:19000");
+    d->inserts = 3;
+    d->updates = 2;
+    d->conflicts_delete = 7;
+    d->lag_us = 1500000;
+    d->queue_items = 4;
+    d->queue_bytes = 1 << 20;
+    d->last_applied_wall_us = 1767607872345000;
+    s->links[0].quarantined = 12;
+
+    json_t *o = document(s);
+    assert_string_equal(json_string_value(at(o, "version")), "1.2.3");
+    assert_string_equal(json_string_value(at(o, "state")), "ready");
+    assert_true(json_is_integer(at(o, "uptime_s")));
+    assert_string_equal(json_string_value(at(o, "servers.auth.kind")), "MariaDB");
+    assert_string_equal(json_string_value(at(o, "servers.auth.state")), "streaming");
+    assert_string_equal(json_string_value(at(o, "servers.auth.gtid")), "0-1-155");
+    assert_true(json_is_null(at(o, "servers.auth.reason")));
+    assert_int_equal(json_integer_value(at(o, "servers.auth.binlog_bytes_read")), 19733);
+    double age = json_real_value(at(o, "servers.auth.last_event_age_s"));
+    assert_true(age >= 5 && age < 60);
+    assert_true(json_is_null(at(o, "servers.customer.last_event_age_s")));
+
+    assert_int_equal(json_integer_value(at(o, "links.users.quarantined")), 12);
+    json_t *left = at(o, "links.users.directions.left_to_right");
+    assert_string_equal(json_string_value(at(left, "from")), "auth");
+    assert_string_equal(json_string_value(at(left, "to")), "customer");
+    assert_true(json_is_true(at(left, "connected")));
+    assert_true(json_real_value(at(left, "lag_seconds")) == 1.5);
+    assert_int_equal(json_integer_value(at(left, "lag_bytes")), 733);
+    assert_int_equal(json_integer_value(at(left, "queue.transactions")), 4);
+    assert_int_equal(json_integer_value(at(left, "queue.bytes")), 1 << 20);
+    assert_string_equal(json_string_value(at(left, "last_applied_at")), "2026-01-05T10:11:12.345Z");
+    assert_int_equal(json_integer_value(at(left, "counters.inserts")), 3);
+    assert_int_equal(json_integer_value(at(left, "counters.conflicts.delete_vs_update")), 7);
+
+    json_t *right = at(o, "links.users.directions.right_to_left");
+    assert_string_equal(json_string_value(at(right, "from")), "customer");
+    assert_true(json_is_null(at(right, "last_applied_at")));
+    assert_int_equal(json_integer_value(at(right, "lag_bytes")), 0);
+    json_decref(o);
+    status_free(s);
+}
+
+/* A zero must mean that all is applied; what nobody can know is unknown. */
+static void test_lag(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *read, *applied;
+        int server_state, state;
+        bool connected;
+        int64_t lag_us;
+        uint64_t queued;
+        int64_t want_us, want_bytes; /* -1: unknown */
+    } cases[] = {
+        {"b.2:900", "b.2:900", RUN_STREAMING, RUN_STREAMING, true, 0, 0, 0, 0},
+        /* idle: the rest of the file was not for this link */
+        {"b.2:900", "b.1:100", RUN_STREAMING, RUN_STREAMING, true, 0, 0, 0, 0},
+        {"b.2:900", "b.2:100", RUN_STREAMING, RUN_STREAMING, true, 5, 1, 5, 800},
+        {"b.2:900", "b.1:100", RUN_STREAMING, RUN_STREAMING, true, 5, 1, 5, -1},
+        {"b.20:900", "b.2:100", RUN_STREAMING, RUN_STREAMING, true, 5, 1, 5, -1},
+        {"", "", RUN_CONNECTING, RUN_STREAMING, true, 0, 0, -1, -1},
+        /* a dead stream: what was written since is unknown, what was read before is not */
+        {"b.2:900", "b.2:900", RUN_CONNECTING, RUN_STREAMING, true, 0, 0, -1, -1},
+        {"b.2:900", "b.2:100", RUN_CONNECTING, RUN_STREAMING, true, 9, 1, 9, 800},
+        {"b.2:900", "b.2:100", RUN_STREAMING, RUN_CONNECTING, false, 0, 0, -1, 800},
+        {"b.2:900", "b.2:100", RUN_STREAMING, RUN_HALTED, true, 7000000, 3, 7000000, 800},
+        {"b.2:100", "b.2:900", RUN_STREAMING, RUN_CONNECTING, false, 0, 0, -1, 0}, /* the reader went back */
+        {"b.2", ":5", RUN_STREAMING, RUN_STREAMING, false, 1, 0, 1, -1},
+        {"b.2:9x", "b.2:-1", RUN_STREAMING, RUN_STREAMING, false, 1, 0, 1, -1},
+    };
+    struct status *s = started();
+    struct status_link *l = &s->links[0];
+    struct direction_stats *d = &l->direction[SIDE_RIGHT];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t us = -1;
+        uint64_t bytes = 0;
+        l->server[SIDE_RIGHT]->state = cases[i].server_state;
+        stat_text_set(&l->server[SIDE_RIGHT]->position, cases[i].read);
+        stat_text_set(&d->position, cases[i].applied);
+        d->state = cases[i].state;
+        d->connected = cases[i].connected;
+        d->lag_us = cases[i].lag_us;
+        d->queue_items = cases[i].queued;
+        bool has_us = status_lag_us(l, SIDE_RIGHT, &us);
+        bool has_bytes = status_lag_bytes(l, SIDE_RIGHT, &bytes);
+        if (has_us != (cases[i].want_us >= 0) || (has_us && us != cases[i].want_us) ||
+            has_bytes != (cases[i].want_bytes >= 0) || (has_bytes && (int64_t)bytes != cases[i].want_bytes))
+            fail_msg("case %zu: %d %ld, %d %lu", i, has_us, (long)us, has_bytes, (unsigned long)bytes);
+    }
+    status_free(s);
+}
+
+/* A batch that hangs in its server tells nothing: the lag grows all the same. */
+static void test_lag_grows(void **state)
+{
+    (void)state;
+    struct status *s = started();
+    struct direction_stats *d = &s->links[0].direction[SIDE_LEFT];
+    int64_t us;
+    d->lag_at_mono_us = clock_mono().v - 3000000;
+    assert_true(status_lag_us(&s->links[0], SIDE_LEFT, &us));
+    assert_int_equal(us, 0);
+    d->lag_us = 500;
+    assert_true(status_lag_us(&s->links[0], SIDE_LEFT, &us));
+    assert_in_range(us, 3000500, 60000000);
+    d->lag_at_mono_us = clock_mono().v + 3000000;
+    assert_true(status_lag_us(&s->links[0], SIDE_LEFT, &us));
+    assert_int_equal(us, 500);
+    status_free(s);
+}
+
+static size_t count_reasons(struct status *s, bool want_ready, const char *first)
+{
+    struct buf text = BUF_INIT;
+    assert_int_equal(status_readyz(s, &text), want_ready);
+    assert_int_equal(status_ready(s), want_ready);
+    json_t *o = parse(&text);
+    json_t *reasons = at(o, "reasons");
+    size_t n = json_array_size(reasons);
+    assert_string_equal(json_string_value(at(o, "state")), want_ready ? "ready" : "not_ready");
+    if (first != NULL)
+        assert_string_equal(json_string_value(json_array_get(reasons, 0)), first);
+    json_decref(o);
+    return n;
+}
+
+static void test_readyz(void **state)
+{
+    (void)state;
+    struct status *s = status_new(&config, "1");
+    assert_int_equal(count_reasons(s, false, "starting"), 1 + 2 + 4);
+    status_free(s);
+
+    s = started();
+    assert_int_equal(count_reasons(s, true, NULL), 0);
+    s->links[0].direction[SIDE_LEFT].connected = false;
+    assert_int_equal(count_reasons(s, false, "link users left>right: connecting"), 1);
+    s->links[0].direction[SIDE_LEFT].connected = true;
+    s->links[0].direction[SIDE_RIGHT].state = RUN_HALTED;
+    stat_text_set(&s->links[0].direction[SIDE_RIGHT].reason, "TRUNCATE of customer_db.customers");
+    assert_int_equal(
+        count_reasons(s, false, "link users right>left: halted: TRUNCATE of customer_db.customers"), 1);
+    status_server(s, "auth")->state = RUN_CONNECTING;
+    stat_text_set(&status_server(s, "auth")->reason, "lost connection (2013)");
+    assert_int_equal(count_reasons(s, false, "server auth: connecting: lost connection (2013)"), 2);
+    status_free(s);
+}
+
+/* Property: whatever a reason holds, the documents stay JSON and the text is there. */
+static void test_hostile_texts(void **state)
+{
+    (void)state;
+    struct status *s = started();
+    unsigned seed = 7;
+    for (int i = 0; i < 2000; i++) {
+        char text[600];
+        size_t len = (size_t)rand_r(&seed) % sizeof(text);
+        for (size_t j = 0; j < len; j++)
+            text[j] = (char)(1 + rand_r(&seed) % 255);
+        text[len == sizeof(text) ? len - 1 : len] = '\0';
+        status_server(s, "auth")->state = RUN_CONNECTING;
+        stat_text_set(&status_server(s, "auth")->reason, text);
+        json_t *o = document(s);
+        json_t *reason = at(o, "servers.auth.reason");
+        assert_true(text[0] == '\0' ? json_is_null(reason) : json_string_length(reason) > 0);
+        json_decref(o);
+        count_reasons(s, false, NULL);
+        struct buf error = BUF_INIT;
+        status_error_json(text, &error);
+        json_decref(parse(&error));
+    }
+    status_free(s);
+}
+
+static size_t count_of(const char *text, const char *what)
+{
+    size_t n = 0;
+    for (const char *p = strstr(text, what); p != NULL; p = strstr(p + 1, what))
+        n++;
+    return n;
+}
+
+static void has_line(const char *text, const char *line)
+{
+    char framed[256];
+    snprintf(framed, sizeof(framed), "\n%s\n", line);
+    if (count_of(text, framed) != 1)
+        fail_msg("not once: %s\nin:\n%s", line, text);
+}
+
+static void test_metrics(void **state)
+{
+    (void)state;
+    struct status *s = started();
+    struct direction_stats *left = &s->links[0].direction[SIDE_LEFT];
+    struct buf out = BUF_INIT;
+
+    status_server(s, "customer")->reconnects = 2;
+    left->reconnects = 3;
+    left->updates = 41;
+    left->conflicts_updated_at = 5;
+    left->lag_us = 1250000;
+    left->echoes = 9;
+    left->last_applied_wall_us = 1767607872345678;
+    s->links[0].quarantined = 3;
+    s->links[1].direction[SIDE_LEFT].echoes = 4;
+    s->links[1].direction[SIDE_RIGHT].echoes = 6;
+    s->links[1].direction[SIDE_RIGHT].connected = false;
+    metrics_text(s, &out);
+
+    has_line(out.data, "twinlog_build_info{version=\"1.2.3\"} 1");
+    has_line(out.data, "twinlog_reader_up{server=\"auth\"} 1");
+    has_line(out.data, "twinlog_reconnects_total{server=\"auth\"} 0");
+    has_line(out.data, "twinlog_reconnects_total{server=\"customer\"} 5");
+    has_line(out.data,
+             "twinlog_changes_applied_total{link=\"users\",direction=\"left_to_right\",op=\"update\"} 41");
+    has_line(out.data,
+             "twinlog_conflicts_total{link=\"users\",direction=\"left_to_right\",reason=\"updated_at\"} 5");
+    has_line(out.data, "twinlog_lag_seconds{link=\"users\",direction=\"left_to_right\"} 1.250000");
+    has_line(out.data, "twinlog_lag_seconds{link=\"users\",direction=\"right_to_left\"} 0.000000");
+    has_line(out.data, "twinlog_quarantined_rows{link=\"users\"} 3");
+    has_line(out.data, "twinlog_echoes_skipped_total{link=\"users\",server=\"auth\"} 9");
+    has_line(out.data, "twinlog_echoes_skipped_total{link=\"lo\\\"op\\\\\\n\",server=\"customer\"} 10");
+    has_line(out.data, "twinlog_applier_up{link=\"lo\\\"op\\\\\\n\",direction=\"right_to_left\"} 0");
+    has_line(out.data, "twinlog_last_applied_timestamp_seconds{link=\"users\",direction=\"left_to_right\"} "
+                       "1767607872.345678");
+    /* unknown, so absent */
+    assert_null(strstr(out.data, "lag_seconds{link=\"lo\\\"op\\\\\\n\",direction=\"right_to_left\"}"));
+    assert_int_equal(count_of(out.data, "\ntwinlog_last_applied_timestamp_seconds{"), 1);
+
+    /* Property: no series twice, each metric has its head once, before its samples. */
+    char *copy = strdup(out.data), *save, *lines[512];
+    char metric[128] = "";
+    size_t n = 0;
+    for (char *line = strtok_r(copy, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        if (sscanf(line, "# TYPE %127s", metric) == 1 || line[0] == '#')
+            continue;
+        assert_int_equal(strncmp(line, metric, strlen(metric)), 0);
+        assert_int_equal(line[strlen(metric)], '{');
+        *strrchr(line, ' ') = '\0';
+        for (size_t i = 0; i < n; i++)
+            assert_string_not_equal(lines[i], line);
+        lines[n++] = line;
+    }
+    assert_true(n > 40);
+    free(copy);
+    buf_done(&out);
+    status_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_only_used_servers),
+        cmocka_unit_test(test_document),
+        cmocka_unit_test(test_lag),
+        cmocka_unit_test(test_lag_grows),
+        cmocka_unit_test(test_readyz),
+        cmocka_unit_test(test_hostile_texts),
+        cmocka_unit_test(test_metrics),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
