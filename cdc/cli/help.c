@@ -1,0 +1,147 @@
+#include "cdc/cli/help.h"
+
+#include <string.h>
+
+static const struct command commands[] = {
+    {.name = "run",
+     .usage = "run -c FILE",
+     .summary = "keep the tables equal: the daemon, in the foreground",
+     .text = "Follows the binary log of both servers of each link and writes every change into\n"
+             "the other table. Waits for servers that do not answer yet. Before anything is\n"
+             "written, everything that `twinlog check` looks at has to pass. Logs to standard\n"
+             "error; state is served over HTTP at http.listen.\n"
+             "\n"
+             "  -c, --config FILE   the config\n"
+             "\n"
+             "Signals: SIGTERM, SIGINT  stop cleanly; a second one ends at once\n"
+             "         SIGHUP           read the log level and the keys again\n"
+             "\n"
+             "Exit codes: 0  was asked to stop\n"
+             "            1  failed while running\n"
+             "            2  wrong config, or a check that FAILs: nothing was started\n"
+             "\n"
+             "Example: twinlog run -c /etc/twinlog/twinlog.conf\n",
+     .run = cmd_run},
+    {.name = "check",
+     .usage = "check -c FILE",
+     .summary = "look whether config, servers, tables and privileges are as they have to be",
+     .text = "One line for each check: ok, warn or FAIL, with the SQL or the setting that mends\n"
+             "it. Changes nothing. Can be used while the daemon runs.\n"
+             "\n"
+             "  -c, --config FILE   the config\n"
+             "\n"
+             "Exit codes: 0  nothing FAILs\n"
+             "            1  something FAILs, or a server cannot be reached\n"
+             "            2  wrong usage or config\n"
+             "\n"
+             "Example: twinlog check -c /etc/twinlog/twinlog.conf\n",
+     .run = cmd_check},
+    {.name = "init",
+     .usage = "init -c FILE [--print]",
+     .summary = "make or upgrade the control tables on all servers",
+     .text = "Makes the tables in which positions and markers are kept, in state_database of\n"
+             "each server. Safe to repeat. No table of a link is touched.\n"
+             "\n"
+             "  -c, --config FILE   the config\n"
+             "      --print         show the SQL instead of running it\n"
+             "\n"
+             "Exit codes: 0  done\n"
+             "            1  a server cannot be reached or refuses\n"
+             "            2  wrong usage or config\n"
+             "\n"
+             "Example: twinlog init -c /etc/twinlog/twinlog.conf --print | less\n",
+     .takes_print = true,
+     .run = cmd_init},
+    {.name = "status",
+     .usage = "status -c FILE [--json]",
+     .summary = "what the running daemon says: state, lag, queue and counters of each direction",
+     .text = "Asks the daemon at http.listen of the config. Colours appear on a terminal only,\n"
+             "and not when NO_COLOR is set.\n"
+             "\n"
+             "  -c, --config FILE   the config\n"
+             "      --json          the daemon's own document (GET /sync/status)\n"
+             "\n"
+             "Exit codes: 0  every reader streams and every applier is connected\n"
+             "            1  something does not, or the daemon cannot be reached\n"
+             "            2  wrong usage or config\n"
+             "\n"
+             "Example: twinlog status -c /etc/twinlog/twinlog.conf --json | jq .links.users\n",
+     .takes_json = true,
+     .run = cmd_status},
+    {.name = "help",
+     .usage = "help [COMMAND]",
+     .summary = "what a command does, its options and exit codes, and an example",
+     .text = "Example: twinlog help run\n"},
+};
+
+enum { NCOMMANDS = sizeof(commands) / sizeof(commands[0]), MAX_NAME = 24, MAX_TYPOS = 2 };
+
+const struct command *help_find(const char *name)
+{
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+    unsigned ab = a < b ? a : b;
+    return ab < c ? ab : c;
+}
+
+/* How many letters have to be added, dropped, changed or swapped with the next
+ * one to make b of a (optimal string alignment). Both shorter than MAX_NAME. */
+static unsigned count_typos(const char *a, const char *b)
+{
+    unsigned d[MAX_NAME][MAX_NAME];
+    size_t la = strlen(a), lb = strlen(b);
+    for (size_t i = 0; i <= la; i++) {
+        for (size_t j = 0; j <= lb; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = (unsigned)(i + j);
+                continue;
+            }
+            d[i][j] = min3(d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                d[i - 2][j - 2] + 1 < d[i][j])
+                d[i][j] = d[i - 2][j - 2] + 1;
+        }
+    }
+    return d[la][lb];
+}
+
+const char *help_nearest(const char *name)
+{
+    const char *best = NULL;
+    unsigned fewest = MAX_TYPOS + 1;
+    size_t len = strlen(name);
+    if (len == 0 || len >= MAX_NAME)
+        return NULL;
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        /* "stat", or everything mistyped in a short word, which is no likeness. */
+        bool starts = len >= 2 && strncmp(commands[i].name, name, len) == 0;
+        unsigned n = starts ? 0 : count_typos(name, commands[i].name);
+        if (n < fewest && n < strlen(commands[i].name) - 1) {
+            fewest = n;
+            best = commands[i].name;
+        }
+    }
+    return best;
+}
+
+void help_list(FILE *out)
+{
+    fputs("twinlog keeps two MySQL or MariaDB tables equal, in both directions, from their binary logs.\n\n",
+          out);
+    for (size_t i = 0; i < NCOMMANDS; i++)
+        fprintf(out, "  twinlog %-25s %s\n", commands[i].usage, commands[i].summary);
+    fprintf(out, "  twinlog %-25s %s\n", "--version", "print the version");
+    fputs("\nExit codes: 0 done, 1 it failed while running, 2 wrong usage or config.\n", out);
+}
+
+void help_command(const struct command *c, FILE *out)
+{
+    fprintf(out, "twinlog %s: %s\n\n%s", c->usage, c->summary, c->text);
+}

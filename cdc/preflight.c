@@ -1,0 +1,224 @@
+#include "cdc/preflight.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cdc/base/mem.h"
+#include "cdc/preflight_int.h"
+
+/* ---- What the checks share ---- */
+
+void preflight_say(struct preflight *p, enum check_level level, const char *where, const char *mend,
+                   const char *fmt, ...)
+{
+    struct buf text = BUF_INIT;
+    va_list ap;
+    buf_addf(&text, "%s: ", where);
+    va_start(ap, fmt);
+    buf_vaddf(&text, fmt, ap);
+    va_end(ap);
+    if (level == CHECK_FAIL)
+        p->fails++;
+    p->report(p->arg, level, text.data, mend);
+    buf_done(&text);
+}
+
+bool preflight_probe(struct dbconn *conn, struct err *err, const char *fmt, ...)
+{
+    struct buf sql = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vaddf(&sql, fmt, ap);
+    va_end(ap);
+    bool ok = dbconn_exec(conn, sql.data, err);
+    buf_done(&sql);
+    return ok;
+}
+
+bool preflight_is_denied(const struct err *err)
+{
+    switch (err->code) {
+    case 1044: /* ER_DBACCESS_DENIED_ERROR */
+    case 1045: /* ER_ACCESS_DENIED_ERROR */
+    case 1142: /* ER_TABLEACCESS_DENIED_ERROR */
+    case 1143: /* ER_COLUMNACCESS_DENIED_ERROR */
+    case 1227: /* ER_SPECIFIC_ACCESS_DENIED_ERROR */
+    case 1370: /* ER_PROCACCESS_DENIED_ERROR */ return true;
+    default: return false;
+    }
+}
+
+bool preflight_is_missing(const struct err *err)
+{
+    return err->code == 1146 || err->code == 1049; /* ER_NO_SUCH_TABLE, ER_BAD_DB_ERROR */
+}
+
+void preflight_add_object(struct buf *out, const char *db, const char *table)
+{
+    db_quote_name(out, db);
+    buf_addc(out, '.');
+    db_quote_name(out, table);
+}
+
+/* False if the next one would only fail alike. */
+static bool try_write(struct preflight *p, const struct preflight_server *s, const char *where,
+                      const char *privilege, const char *object, const char *granted, const struct buf *sql,
+                      bool *ok)
+{
+    struct buf mend = BUF_INIT;
+    struct err err = ERR_INIT;
+    /* 1364, a column without default, comes behind the check of privileges; link_build() has better words for it. */
+    if (dbconn_exec(s->conn, sql->data, &err) || err.code == 1364)
+        return true;
+    *ok = false;
+    bool denied = preflight_is_denied(&err);
+    if (denied)
+        buf_addf(&mend, "GRANT %s ON %s TO %s;", privilege, granted, s->account);
+    else if (err.code == 1290 || err.code == 1792 || err.code == 1836)
+        buf_adds(&mend, "SET GLOBAL read_only = OFF; -- or name the primary in twinlog's config");
+    preflight_say(p, CHECK_FAIL, where, mend.data, denied ? "no %s on %s: %s" : "%s on %s fails: %s",
+                  privilege, object, err.text);
+    buf_done(&mend);
+    return denied;
+}
+
+bool preflight_probe_writes(struct preflight *p, const struct preflight_server *s, const char *where,
+                            const char *object, const char *granted, const char *const *columns,
+                            size_t ncolumns)
+{
+    struct err err = ERR_INIT;
+    struct buf names = BUF_INIT, insert = BUF_INIT, update = BUF_INIT, delete = BUF_INIT;
+    buf_addf(&update, "UPDATE %s SET ", object);
+    for (size_t i = 0; i < ncolumns; i++) {
+        buf_adds(&names, i > 0 ? ", " : "");
+        db_quote_name(&names, columns[i]);
+        buf_adds(&update, i > 0 ? ", " : "");
+        db_quote_name(&update, columns[i]);
+        buf_adds(&update, " = ");
+        db_quote_name(&update, columns[i]);
+    }
+    buf_addf(&insert, "INSERT INTO %s (%s) SELECT %s FROM %s WHERE FALSE", object, names.data, names.data,
+             object);
+    buf_adds(&update, " WHERE FALSE");
+    buf_addf(&delete, "DELETE FROM %s WHERE FALSE", object);
+
+    /* No row meets the condition, and the transaction is rolled back all the same. */
+    bool ok = preflight_probe(s->conn, &err, "START TRANSACTION");
+    if (ok && try_write(p, s, where, "INSERT", object, granted, &insert, &ok) &&
+        try_write(p, s, where, "UPDATE", object, granted, &update, &ok))
+        try_write(p, s, where, "DELETE", object, granted, &delete, &ok);
+    if (err.kind != ERR_NONE || !preflight_probe(s->conn, &err, "ROLLBACK")) {
+        preflight_say(p, CHECK_FAIL, where, NULL, "%s", err.text);
+        ok = false;
+    }
+    buf_done(&names);
+    buf_done(&insert);
+    buf_done(&update);
+    buf_done(&delete);
+    return ok;
+}
+
+/* ---- Two servers ---- */
+
+static struct preflight_server *find_server(struct preflight *p, const char *name)
+{
+    for (size_t i = 0; i < p->config->nservers; i++)
+        if (strcmp(p->servers[i].config->name, name) == 0)
+            return &p->servers[i];
+    return NULL; /* config_load() has seen to it that this is not reached */
+}
+
+/* Clocks decide who wins a tie of versions; a second off is what people notice. */
+static void check_clocks(struct preflight *p, const struct config_link *link)
+{
+    const struct preflight_server *left = find_server(p, link->side[SIDE_LEFT].server);
+    const struct preflight_server *right = find_server(p, link->side[SIDE_RIGHT].server);
+    if (left == right || !left->has_clock || !right->has_clock)
+        return;
+    int64_t apart = llabs(left->clock_ahead_us - right->clock_ahead_us);
+    int64_t error = left->clock_error_us + right->clock_error_us;
+    if (apart - error > 1000000)
+        preflight_say(
+            p, CHECK_WARN, link->name, "let both machines follow the same time servers (chrony, ntpd)",
+            "the clock of %s is %.1f s %s that of %s; with equal versions the side that is ahead wins",
+            left->config->name, (double)apart / 1e6,
+            left->clock_ahead_us > right->clock_ahead_us ? "ahead of" : "behind", right->config->name);
+    else
+        preflight_say(p, CHECK_OK, link->name, NULL, "both clocks agree within a second");
+}
+
+/* The config sees only addresses. */
+static void check_two_tables(struct preflight *p, const struct config_link *link)
+{
+    const struct config_table *a = &link->side[SIDE_LEFT], *b = &link->side[SIDE_RIGHT];
+    const struct preflight_server *left = find_server(p, a->server), *right = find_server(p, b->server);
+    if (left != right && left->identity != NULL && right->identity != NULL &&
+        strcmp(left->identity, right->identity) == 0 && strcmp(a->db, b->db) == 0 &&
+        strcmp(a->table, b->table) == 0)
+        preflight_say(p, CHECK_FAIL, link->name, NULL,
+                      "servers %s and %s are one, so left and right are one table, %s.%s", a->server,
+                      b->server, a->db, a->table);
+}
+
+/* ---- The whole ---- */
+
+static bool is_used(const struct config *c, const char *server)
+{
+    for (size_t i = 0; i < c->nlinks; i++)
+        for (int s = 0; s < 2; s++)
+            if (strcmp(c->links[i].side[s].server, server) == 0)
+                return true;
+    return false;
+}
+
+static void check_servers(struct preflight *p)
+{
+    for (size_t i = 0; i < p->config->nservers; i++) {
+        struct preflight_server *s = &p->servers[i];
+        s->config = &p->config->servers[i];
+        s->options = (struct db_options){.server = s->config,
+                                         .connect_timeout_s = p->config->connect_timeout_s,
+                                         .read_timeout_s = p->config->read_timeout_s,
+                                         .inspect_only = true};
+        if (is_used(p->config, s->config->name))
+            preflight_check_server(p, s);
+        else
+            preflight_say(p, CHECK_WARN, s->config->name, NULL, "no link uses this server");
+    }
+}
+
+static void free_servers(struct preflight *p)
+{
+    for (size_t i = 0; i < p->config->nservers; i++) {
+        dbconn_free(p->servers[i].conn);
+        free(p->servers[i].account);
+        free(p->servers[i].identity);
+    }
+    free(p->servers);
+}
+
+enum preflight_result preflight(const struct config *config, check_report *report, void *arg,
+                                struct link **ret_links)
+{
+    struct preflight p = {.config = config, .report = report, .arg = arg};
+    struct link **links = mem_zalloc(config->nlinks, sizeof(struct link *));
+    p.servers = mem_zalloc(config->nservers, sizeof(*p.servers));
+    check_servers(&p);
+    for (size_t i = 0; i < config->nlinks; i++) {
+        links[i] = preflight_check_link(&p, &config->links[i]);
+        check_two_tables(&p, &config->links[i]);
+        check_clocks(&p, &config->links[i]);
+    }
+    free_servers(&p);
+    bool pass = p.fails == 0 && p.absents == 0;
+    for (size_t i = 0; i < config->nlinks; i++) {
+        if (!pass || ret_links == NULL) {
+            link_free(links[i]);
+            links[i] = NULL;
+        }
+        if (ret_links != NULL)
+            ret_links[i] = links[i];
+    }
+    free(links);
+    return pass ? PREFLIGHT_PASS : p.fails > 0 ? PREFLIGHT_FAIL : PREFLIGHT_ABSENT;
+}

@@ -1,0 +1,582 @@
+/*
+ * supervisor.c - what makes threads of a config, and ends them again.
+ *
+ *   starting --servers answer, preflight has no FAIL--> running --stop flag--> stopping --> ended
+ *
+ * Its thread walks this line once. HTTP is up all the way, so that whoever asks
+ * why nothing happens is told. Nothing is written to a server before every check
+ * of the preflight has passed on all of them.
+ *
+ * Stop order: the flag, then the readers (no new changes), the queues are closed,
+ * the appliers commit what they have in hand, HTTP last. What was still queued
+ * is read again after the next start: the checkpoint stands before it.
+ *
+ * Memory: limits.queue_mb bounds each direction by itself, because one that is
+ * stuck must not starve the other; the daemon as a whole holds twice that a link.
+ * A part of a large transaction is at most an eighth of it, so that a reader can
+ * fill the queue while the applier still works on the part before.
+ *
+ * Locks: `lock` covers the links while they are being built, the exit code and how far we are.
+ * It is never held while any other one is taken.
+ */
+#include "cdc/supervisor.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "appliers/applier.h"
+#include "appliers/sync.h"
+#include "cdc/base/backoff.h"
+#include "cdc/base/log.h"
+#include "cdc/base/mem.h"
+#include "cdc/base/stop.h"
+#include "cdc/binlog/reader.h"
+#include "cdc/db/dbconn.h"
+#include "cdc/link_build.h"
+#include "cdc/model/feed.h"
+#include "cdc/preflight.h"
+#include "cdc/service/http.h"
+#include "cdc/service/status.h"
+
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    FIRST_RETRY_MS = 500,
+    MAX_RETRY_MS = 10000,
+    LOG_SAME_ERROR_EVERY_S = 60,
+    LOCK_WAIT_S = 5, /* nothing is locked at the start; a session must have some value */
+    MAX_PART_BYTES = 1024 * 1024,
+    WATCH_EVERY_MS = 1000,
+    COMMIT_WITHIN_S = 3, /* at a stop, all appliers together */
+};
+
+/* One server that some link uses. */
+struct node {
+    struct server_stats *stats;
+    struct db_options db;
+    struct dbconn *conn; /* used at the start only, but always there: a stop may have to end its wait */
+    struct feed_source source;
+    struct feed **feeds; /* all that read from here */
+    size_t nfeeds;
+    struct reader *reader;
+    struct err last_error; /* of the start, as last logged */
+    mono_us logged_at;
+};
+
+struct pair {
+    const struct config_link *config;
+    struct status_link *status;
+    struct node *node[2]; /* by side */
+    struct link *link;    /* NULL until it is built */
+    struct link_sync *sync;
+    struct feed feed[2]; /* by the side it reads from; there once link is */
+    struct applier *applier[2];
+};
+
+struct supervisor {
+    struct supervisor_options o;
+    const struct config *config;
+    struct status *status;
+    struct http *http;
+    struct stop stop;
+    pthread_t thread;
+    bool started;
+
+    struct node *nodes; /* in the order of status->servers */
+    size_t nnodes;
+    struct pair *pairs; /* in the config's order */
+    size_t npairs;
+
+    pthread_mutex_t lock;
+    int exit_code;
+    bool failed; /* exit_code is that of a failure: the first one counts */
+    bool works;  /* readers and appliers have been started */
+    bool ended;
+};
+
+/* ---- What went wrong ---- */
+
+static void fail(struct supervisor *s, enum err_kind kind)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->failed) {
+        s->failed = true;
+        s->exit_code = kind == ERR_CONFIG ? EXIT_USAGE : EXIT_FAILED;
+    }
+    pthread_mutex_unlock(&s->lock);
+    stop_raise(&s->stop);
+}
+
+/* A reader or an applier met something that only the operator can mend. */
+static void on_fatal(void *arg, const struct err *err)
+{
+    log_error("%s; this needs the operator, so the daemon ends", err->text);
+    fail(arg, err->kind);
+}
+
+/* ---- Starting: wait for the servers ---- */
+
+static void node_waits(struct node *n, const struct err *err)
+{
+    mono_us now = clock_mono();
+    bool same = strcmp(n->last_error.text, err->text) == 0;
+
+    n->stats->state = RUN_CONNECTING;
+    stat_text_set(&n->stats->reason, err->text);
+    if (same && mono_diff_us(now, n->logged_at) < LOG_SAME_ERROR_EVERY_S * 1000000LL)
+        return;
+    log_warn("%s; nothing is started before it answers, tries go on", err->text);
+    n->last_error = *err;
+    n->logged_at = now;
+}
+
+static void node_answers(struct node *n)
+{
+    n->stats->state = RUN_STARTING;
+    stat_text_set(&n->stats->kind, dbconn_kind(n->conn) == DB_MARIADB ? "MariaDB" : "MySQL");
+    stat_text_set(&n->stats->version, dbconn_version(n->conn));
+    stat_text_set(&n->stats->reason, "");
+}
+
+/* Asks all of them each time, so that status tells of each. True unless one is
+ * not there: what a server has against us is for the preflight to tell. */
+static bool connect_nodes(struct supervisor *s)
+{
+    bool all = true;
+    for (size_t i = 0; i < s->nnodes && !stop_raised(&s->stop); i++) {
+        struct node *n = &s->nodes[i];
+        struct err err = ERR_INIT;
+        if (dbconn_open(n->conn, LOCK_WAIT_S, &err)) {
+            node_answers(n);
+        } else if (err.kind != ERR_CONFIG) {
+            if (!stop_raised(&s->stop))
+                node_waits(n, &err);
+            all = false;
+        }
+        dbconn_close(n->conn);
+    }
+    return all;
+}
+
+/* ---- Starting: is all as it has to be ---- */
+
+static void report_finding(void *arg, enum check_level level, const char *text, const char *mend)
+{
+    (void)arg;
+    const char *colon = mend != NULL ? "; to mend it: " : "";
+    if (mend == NULL)
+        mend = "";
+    if (level == CHECK_FAIL)
+        log_error("check FAIL: %s%s%s", text, colon, mend);
+    else if (level == CHECK_WARN)
+        log_warn("check warn: %s%s%s", text, colon, mend);
+    else
+        log_debug("check ok: %s", text);
+}
+
+/* Takes the link. */
+static void set_link(struct supervisor *s, struct pair *p, struct link *link)
+{
+    size_t queue_bytes = (size_t)s->config->queue_mb << 20;
+    p->sync = link_sync_new(link);
+    for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
+        feed_init(&p->feed[from], link, from, &p->node[from]->source, queue_bytes);
+    pthread_mutex_lock(&s->lock);
+    p->link = link;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static enum preflight_result check_and_build(struct supervisor *s)
+{
+    struct link **links = mem_zalloc(s->npairs, sizeof(*links));
+    enum preflight_result ret = preflight(s->config, report_finding, NULL, links);
+    for (size_t i = 0; i < s->npairs && ret == PREFLIGHT_PASS; i++)
+        set_link(s, &s->pairs[i], links[i]);
+    free(links);
+    return ret;
+}
+
+static enum preflight_result prepare(struct supervisor *s)
+{
+    stat_text_set(&s->status->waiting, "waits until its servers answer");
+    if (!connect_nodes(s) || stop_raised(&s->stop))
+        return PREFLIGHT_ABSENT;
+    stat_text_set(&s->status->waiting, "checks its servers and tables");
+    return check_and_build(s);
+}
+
+static bool prepare_until_it_works(struct supervisor *s)
+{
+    struct backoff backoff;
+    backoff_init(&backoff, FIRST_RETRY_MS, MAX_RETRY_MS);
+    for (;;) {
+        enum preflight_result result = prepare(s);
+        if (stop_raised(&s->stop))
+            return false;
+        if (result == PREFLIGHT_PASS)
+            return true;
+        if (result == PREFLIGHT_FAIL) {
+            log_error("what FAILs has to be mended first; nothing was started, nothing changed");
+            fail(s, ERR_CONFIG);
+            return false;
+        }
+        if (stop_wait_ms(&s->stop, backoff_next_ms(&backoff)))
+            return false;
+    }
+}
+
+/* ---- Running ---- */
+
+static void make_reader(struct supervisor *s, struct node *n)
+{
+    n->feeds = mem_zalloc(s->npairs * 2, sizeof(*n->feeds));
+    for (size_t i = 0; i < s->npairs; i++) {
+        for (enum side side = SIDE_LEFT; side <= SIDE_RIGHT; side++) {
+            if (s->pairs[i].node[side] == n)
+                n->feeds[n->nfeeds++] = &s->pairs[i].feed[side];
+        }
+    }
+    size_t part_bytes = ((size_t)s->config->queue_mb << 20) / 8;
+    struct reader_options o = {
+        .db = &n->db,
+        .state_database = s->config->state_database,
+        .source = &n->source,
+        .feeds = n->feeds,
+        .nfeeds = n->nfeeds,
+        .part_rows = s->config->batch_rows,
+        .part_bytes = part_bytes < MAX_PART_BYTES ? part_bytes : MAX_PART_BYTES,
+        .stats = n->stats,
+        .stop = &s->stop,
+        .fatal = on_fatal,
+        .fatal_arg = s,
+    };
+    n->reader = reader_new(&o);
+}
+
+static void make_applier(struct supervisor *s, struct pair *p, enum side from)
+{
+    struct applier_options o = {
+        .link = p->link,
+        .from = from,
+        .db = {&p->node[SIDE_LEFT]->db, &p->node[SIDE_RIGHT]->db},
+        .state_database = s->config->state_database,
+        .sync = p->sync,
+        .feed = &p->feed[from],
+        .batch_rows = s->config->batch_rows,
+        .stats = &p->status->direction[from],
+        .stop = &s->stop,
+        .fatal = on_fatal,
+        .fatal_arg = s,
+    };
+    p->applier[from] = applier_new(&o);
+}
+
+static bool start_threads(struct supervisor *s, struct err *err)
+{
+    for (size_t i = 0; i < s->nnodes; i++)
+        make_reader(s, &s->nodes[i]);
+    for (size_t i = 0; i < s->npairs; i++) {
+        make_applier(s, &s->pairs[i], SIDE_LEFT);
+        make_applier(s, &s->pairs[i], SIDE_RIGHT);
+    }
+    for (size_t i = 0; i < s->nnodes; i++) {
+        if (!reader_start(s->nodes[i].reader, err))
+            return false;
+    }
+    for (size_t i = 0; i < s->npairs; i++) {
+        if (!applier_start(s->pairs[i].applier[SIDE_LEFT], err) ||
+            !applier_start(s->pairs[i].applier[SIDE_RIGHT], err))
+            return false;
+    }
+    stat_text_set(&s->status->waiting, "");
+    log_info("checks passed; starts, links: %zu, servers: %zu", s->npairs, s->nnodes);
+    return true;
+}
+
+/* What no thread tells by itself: it lies in what they share. */
+static void watch(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->npairs; i++) {
+        struct pair *p = &s->pairs[i];
+        for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
+            p->status->direction[from].echoes = p->feed[from].echoes;
+        /* The gate may be held as long as a server takes for a batch: never wait for it in the service. */
+        if (!link_sync_enter(p->sync, GATE_LEFT, &s->stop, NULL))
+            return;
+        p->status->quarantined = link_sync_quarantine_count(p->sync);
+        link_sync_leave(p->sync, GATE_LEFT);
+    }
+}
+
+static void run_threads(struct supervisor *s)
+{
+    struct err err = ERR_INIT;
+    pthread_mutex_lock(&s->lock);
+    s->works = true;
+    pthread_mutex_unlock(&s->lock);
+    if (!start_threads(s, &err)) {
+        log_error("%s; the daemon ends", err.text);
+        fail(s, err.kind);
+    }
+    while (!stop_wait_ms(&s->stop, WATCH_EVERY_MS))
+        watch(s);
+}
+
+/* In the order of the essay. What was never made or started is passed over. */
+static void join_threads(struct supervisor *s)
+{
+    mono_us give_up = {clock_mono().v + COMMIT_WITHIN_S * 1000000LL};
+
+    stat_text_set(&s->status->waiting, "stopping");
+    for (size_t i = 0; i < s->nnodes; i++) {
+        if (s->nodes[i].reader != NULL)
+            reader_join(s->nodes[i].reader);
+    }
+    for (size_t i = 0; i < s->npairs; i++) {
+        for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++) {
+            if (s->pairs[i].applier[from] == NULL)
+                continue;
+            queue_close(&s->pairs[i].feed[from].queue);
+            applier_join(s->pairs[i].applier[from], give_up);
+        }
+    }
+}
+
+static void *supervisor_main(void *arg)
+{
+    struct supervisor *s = arg;
+    log_context("main", "", "");
+    if (prepare_until_it_works(s))
+        run_threads(s);
+    s->o.changed(s->o.changed_arg);
+    join_threads(s);
+    db_thread_done();
+
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    pthread_mutex_unlock(&s->lock);
+    s->o.changed(s->o.changed_arg);
+    return NULL;
+}
+
+/* ---- Life ---- */
+
+static struct node *find_node(struct supervisor *s, const char *name)
+{
+    for (size_t i = 0; i < s->nnodes; i++) {
+        if (strcmp(s->nodes[i].stats->name, name) == 0)
+            return &s->nodes[i];
+    }
+    return NULL;
+}
+
+static void init_nodes(struct supervisor *s)
+{
+    s->nnodes = s->status->nservers;
+    s->nodes = mem_zalloc(s->nnodes, sizeof(*s->nodes));
+    for (size_t i = 0; i < s->nnodes; i++) {
+        struct node *n = &s->nodes[i];
+        n->stats = &s->status->servers[i];
+        n->db.server = config_find_server(s->config, n->stats->name);
+        n->db.connect_timeout_s = s->config->connect_timeout_s;
+        n->db.read_timeout_s = s->config->read_timeout_s;
+        n->conn = dbconn_new(&n->db);
+        feed_source_init(&n->source);
+    }
+}
+
+static void init_pairs(struct supervisor *s)
+{
+    s->npairs = s->config->nlinks;
+    s->pairs = mem_zalloc(s->npairs, sizeof(*s->pairs));
+    for (size_t i = 0; i < s->npairs; i++) {
+        struct pair *p = &s->pairs[i];
+        p->config = &s->config->links[i];
+        p->status = &s->status->links[i];
+        p->node[SIDE_LEFT] = find_node(s, p->config->side[SIDE_LEFT].server);
+        p->node[SIDE_RIGHT] = find_node(s, p->config->side[SIDE_RIGHT].server);
+    }
+}
+
+struct supervisor *supervisor_new(const struct supervisor_options *o)
+{
+    struct supervisor *s = mem_zalloc(1, sizeof(*s));
+    s->o = *o;
+    s->config = o->config;
+    s->status = status_new(o->config, o->version);
+    stop_init(&s->stop);
+    pthread_mutex_init(&s->lock, NULL);
+    init_nodes(s);
+    init_pairs(s);
+    return s;
+}
+
+static bool start_http(struct supervisor *s, struct err *err)
+{
+    char *token = NULL;
+    size_t len;
+    if (!config_secret_read(&s->config->http_token, &token, &len, err))
+        return err_prefix(err, "http token");
+    struct http_options o = {s->config->http_host, s->config->http_port, token, s->status};
+    s->http = http_new(&o, err);
+    mem_wipe_free(token, len + 1);
+    if (s->http == NULL)
+        return false;
+    bool bracket = strchr(s->config->http_host, ':') != NULL;
+    log_info("listens on http://%s%s%s:%u", bracket ? "[" : "", s->config->http_host, bracket ? "]" : "",
+             (unsigned)http_port(s->http));
+    return true;
+}
+
+bool supervisor_start(struct supervisor *s, struct err *err)
+{
+    if (!start_http(s, err))
+        return false;
+    int rc = pthread_create(&s->thread, NULL, supervisor_main, s);
+    if (rc != 0)
+        return err_set(err, ERR_RETRY, rc, "cannot start a thread: %s", strerror(rc));
+    s->started = true;
+    return true;
+}
+
+void supervisor_stop(struct supervisor *s)
+{
+    stop_raise(&s->stop);
+    for (size_t i = 0; i < s->nnodes; i++)
+        dbconn_shutdown(s->nodes[i].conn);
+}
+
+bool supervisor_works(struct supervisor *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ret = s->works;
+    pthread_mutex_unlock(&s->lock);
+    return ret;
+}
+
+bool supervisor_has_ended(struct supervisor *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ret = s->ended;
+    pthread_mutex_unlock(&s->lock);
+    return ret;
+}
+
+int supervisor_join(struct supervisor *s)
+{
+    if (s->started)
+        pthread_join(s->thread, NULL);
+    s->started = false;
+    http_free(s->http);
+    s->http = NULL;
+    return s->exit_code;
+}
+
+static void free_pair(struct pair *p)
+{
+    applier_free(p->applier[SIDE_LEFT]);
+    applier_free(p->applier[SIDE_RIGHT]);
+    if (p->link == NULL)
+        return;
+    feed_done(&p->feed[SIDE_LEFT]);
+    feed_done(&p->feed[SIDE_RIGHT]);
+    link_sync_free(p->sync);
+    link_free(p->link);
+}
+
+void supervisor_free(struct supervisor *s)
+{
+    if (s == NULL)
+        return;
+    http_free(s->http);
+    for (size_t i = 0; i < s->nnodes; i++)
+        reader_free(s->nodes[i].reader);
+    for (size_t i = 0; i < s->npairs; i++)
+        free_pair(&s->pairs[i]);
+    for (size_t i = 0; i < s->nnodes; i++) {
+        feed_source_done(&s->nodes[i].source);
+        dbconn_free(s->nodes[i].conn);
+        free(s->nodes[i].feeds);
+    }
+    free(s->pairs);
+    free(s->nodes);
+    status_free(s->status);
+    stop_done(&s->stop);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* ---- SIGHUP ---- */
+
+static const struct config_link *find_link(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->nlinks; i++) {
+        if (strcmp(c->links[i].name, name) == 0)
+            return &c->links[i];
+    }
+    return NULL;
+}
+
+/* Keys go to columns by their place, so a link that maps others now has to wait for a restart. */
+static bool same_columns(const struct config_link *a, const struct config_link *b)
+{
+    if (a->ncolumns != b->ncolumns)
+        return false;
+    for (size_t i = 0; i < a->ncolumns; i++) {
+        const struct config_column *x = &a->columns[i], *y = &b->columns[i];
+        if (strcmp(x->left, y->left) != 0 || strcmp(x->right, y->right) != 0 || x->ciphered != y->ciphered)
+            return false;
+        if (x->ciphered && (x->sealed_side != y->sealed_side || x->encoding != y->encoding))
+            return false;
+    }
+    return true;
+}
+
+/* True if the link has the keys that the file names now. */
+static bool reload_link(const struct pair *p, const struct link *link, const struct config *fresh)
+{
+    struct err err = ERR_INIT;
+    const struct config_link *c = find_link(fresh, p->config->name);
+    if (c == NULL || !same_columns(p->config, c)) {
+        log_warn("SIGHUP: link %s maps other columns now: that needs a restart, its keys stay",
+                 p->config->name);
+        return false;
+    }
+    if (!link_reload_keys(link, c, &err)) {
+        log_error("SIGHUP: link %s: %s; its keys stay", p->config->name, err.text);
+        return false;
+    }
+    return true;
+}
+
+static struct link *built_link(struct supervisor *s, const struct pair *p)
+{
+    pthread_mutex_lock(&s->lock);
+    struct link *ret = p->link;
+    pthread_mutex_unlock(&s->lock);
+    return ret;
+}
+
+void supervisor_reload(struct supervisor *s)
+{
+    struct config fresh;
+    struct err err = ERR_INIT;
+    if (!config_load(s->config->path, &fresh, &err)) {
+        log_error("SIGHUP: %s; log level and keys stay", err.text);
+        return;
+    }
+    log_set_level(fresh.log_level);
+    bool all = true;
+    for (size_t i = 0; i < s->npairs; i++) {
+        struct link *link = built_link(s, &s->pairs[i]);
+        /* One that is not built yet reads its keys when it is. */
+        if (link != NULL && !reload_link(&s->pairs[i], link, &fresh))
+            all = false;
+    }
+    if (all)
+        log_info("SIGHUP: log level and keys are those of %s; anything else in it needs a restart",
+                 fresh.path);
+    config_done(&fresh);
+}
