@@ -1,0 +1,274 @@
+"""Several links in one daemon; composite keys; every type of column that a link can map."""
+
+import datetime
+import decimal
+
+import pytest
+
+from support.daemon import DB_USER
+from support.tables import Column, Link
+from support.twin import SIDES, TO, name_of
+
+SYNC = """
+  sync_version BIGINT UNSIGNED NOT NULL DEFAULT 1,
+  updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  last_sync_at TIMESTAMP(6) NULL DEFAULT NULL"""
+
+# The same things told in two ways: other names, another order, wider types, other
+# labels, another character set, another order in the key.
+LEFT = f"""
+CREATE DATABASE shop_left;
+CREATE TABLE shop_left.things (
+  tenant INT NOT NULL, code VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  i8 TINYINT, u8 TINYINT UNSIGNED, i16 SMALLINT, u16 SMALLINT UNSIGNED, i24 MEDIUMINT, u24 MEDIUMINT UNSIGNED,
+  i32 INT, u32 INT UNSIGNED, i64 BIGINT, u64 BIGINT UNSIGNED,
+  dec1 DECIMAL(20,6), dec2 DECIMAL(65,30), dec3 DECIMAL(5,0) UNSIGNED, fl FLOAT, dbl DOUBLE,
+  d DATE, dt DATETIME, dt6 DATETIME(6), ts TIMESTAMP(3) NULL, t TIME, t3 TIME(3), y YEAR,
+  e ENUM('small', 'it''s', 'größe'), s SET('red', 'green', 'blue', 'gelb'), bits BIT(13), flag BIT(1), yes BOOLEAN,
+  b BLOB, bin BINARY(8), vb VARBINARY(300), txt TEXT, latin VARCHAR(60) CHARACTER SET latin1, ch CHAR(100),
+  js JSON, own VARCHAR(10) DEFAULT 'left',{SYNC},
+  PRIMARY KEY (tenant, code)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;
+"""
+RIGHT = f"""
+CREATE DATABASE shop_right;
+CREATE TABLE shop_right.items ({SYNC},
+  r_js JSON, r_ch CHAR(100), r_latin VARCHAR(60) CHARACTER SET utf8mb4, r_txt LONGTEXT, r_vb VARBINARY(300), r_bin BINARY(8),
+  r_b MEDIUMBLOB, r_yes TINYINT(1), r_flag BIT(1), r_bits BIT(13), r_s SET('red', 'green', 'blue', 'gelb'),
+  r_e ENUM('größe', 'small', 'it''s', 'more'), own INT NOT NULL DEFAULT 5, r_y YEAR, r_t3 TIME(3), r_t TIME,
+  r_ts TIMESTAMP(3) NULL, r_dt6 DATETIME(6), r_dt DATETIME, r_d DATE, r_dbl DOUBLE, r_fl FLOAT,
+  r_dec3 DECIMAL(5,0) UNSIGNED, r_dec2 DECIMAL(65,30), r_dec1 DECIMAL(20,6),
+  r_u64 BIGINT UNSIGNED, r_i64 BIGINT, r_u32 INT UNSIGNED, r_i32 BIGINT, r_u24 MEDIUMINT UNSIGNED, r_i24 INT,
+  r_u16 SMALLINT UNSIGNED, r_i16 SMALLINT, r_u8 TINYINT UNSIGNED, r_i8 SMALLINT,
+  r_code VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, r_tenant INT NOT NULL,
+  UNIQUE KEY by_code (r_code, r_tenant)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;
+"""
+
+COLUMNS = ("i8 u8 i16 u16 i24 u24 i32 u32 i64 u64 dec1 dec2 dec3 fl dbl d dt dt6 ts t t3 y e s bits flag yes b bin vb "
+           "txt latin ch js").split()
+
+# One column's values, from end to end.
+EXTREMES = {
+    "i8": (-128, 127, 0), "u8": (0, 255, 128), "i16": (-32768, 32767, -1), "u16": (0, 65535, 32768),
+    "i24": (-8388608, 8388607, -1), "u24": (0, 16777215, 8388608), "i32": (-2**31, 2**31 - 1, -1),
+    "u32": (0, 2**32 - 1, 2**31), "i64": (-2**63, 2**63 - 1, -1), "u64": (0, 2**64 - 1, 2**63),
+    "dec1": ("-99999999999999.999999", "12345678901234.000001", "-0.5"),
+    "dec2": ("9" * 35 + "." + "9" * 30, "-" + "9" * 35 + "." + "9" * 30, "0." + "0" * 29 + "1"),
+    "dec3": ("99999", "0", "100"),
+    "fl": (3.4e38, -1.17549435e-38, 0.1), "dbl": (1.7976931348623157e308, 5e-324, -0.1),
+    "d": ("1000-01-01", "9999-12-31", "2024-02-29"),
+    "dt": ("1000-01-01 00:00:00", "9999-12-31 23:59:59", "2024-03-31 02:30:00"),
+    "dt6": ("1000-01-01 00:00:00.000001", "9999-12-31 23:59:59.999999", "2024-03-31 02:30:00.5"),
+    "ts": ("1970-01-01 00:00:01.001", "2038-01-19 03:14:07.999", "2024-10-27 01:30:00.120"),
+    "t": ("-838:59:59", "838:59:59", "-00:00:01"), "t3": ("-838:59:58.999", "838:59:59.001", "-00:00:00.001"),
+    "y": (1901, 2155, 0),
+    "e": ("small", "it's", "größe"), "s": ("", "gelb,red", "red,green,blue,gelb"),
+    "bits": (0, 8191, 4097), "flag": (0, 1, 1), "yes": (0, 1, -1),
+    "b": (b"", bytes(range(256)), b"\0\0"), "bin": (b"\0", b"12345678", b"ab\0\xff"),
+    "vb": (b"", b"\xff" * 300, b"'\\\0\n\x1a"),
+    "txt": ("", "long " * 4000, "'quoted' \\ 🦀"), "latin": ("", "é ÿ ß € ž Œ", "plain"),
+    "ch": ("", "ü" * 100, "spaces  in  it"), "js": ('{"a": [1, 2, null]}', '""', "[]"),
+}
+
+
+def things_link(**more):
+    reads = {"fl": "CAST({} AS DOUBLE)", "bits": "{}+0", "flag": "{}+0"}
+    return Link(name="things", left_table="shop_left.things", right_table="shop_right.items", key=["tenant", "code"],
+                columns=[Column("tenant", "r_tenant"), *(Column(c, f"r_{c}", read=reads.get(c, "{}"), is_set=c == "s") for c in COLUMNS),
+                         Column("code", "r_code")], **more)
+
+
+class Things:
+    """Writes the same thing on either side, by the left's names."""
+
+    def __init__(self, twin):
+        self.twin = twin
+
+    def column(self, side, name):
+        return name if side == "left" else f"r_{name}"
+
+    def insert(self, side, tenant, code, **values):
+        values = {"tenant": tenant, "code": code, **values}
+        columns = ", ".join(self.column(side, name) for name in values)
+        marks = ", ".join(["%s"] * len(values))
+        table = "shop_left.things" if side == "left" else "shop_right.items"
+        self.twin.sql(side, f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values()))
+
+    def update(self, side, tenant, code, **values):
+        sets = ", ".join(f"{self.column(side, name)} = %s" for name in values)
+        table = "shop_left.things" if side == "left" else "shop_right.items"
+        return self.twin.sql(side, f"UPDATE {table} SET {sets}, sync_version = sync_version + 1 "
+                                   f"WHERE {self.column(side, 'tenant')} = %s AND {self.column(side, 'code')} = %s",
+                             [*values.values(), tenant, code])
+
+    def delete(self, side, tenant, code):
+        table = "shop_left.things" if side == "left" else "shop_right.items"
+        return self.twin.sql(side, f"DELETE FROM {table} WHERE {self.column(side, 'tenant')} = %s "
+                                   f"AND {self.column(side, 'code')} = %s", [tenant, code])
+
+
+@pytest.fixture
+def shop(twin):
+    """A second link in the same daemon, on the same two servers."""
+    for side, ddl in (("left", LEFT), ("right", RIGHT)):
+        server = twin.servers[side]
+        server.sql(f"DROP DATABASE IF EXISTS shop_{side}")
+        server.script(ddl)
+        for user, host in server.rows("SELECT user, host FROM mysql.user WHERE user = %s", [DB_USER]):
+            server.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON shop_{side}.* TO '{user}'@'{host}'")
+    twin.daemon.links.append(things_link())
+    yield Things(twin)
+    twin.daemon.close()
+    for side in SIDES:
+        twin.servers[side].sql(f"DROP DATABASE IF EXISTS shop_{side}")
+
+
+def no_conflicts(twin, link):
+    for direction in TO.values():
+        conflicts = twin.daemon.counters(direction, link)["conflicts"]
+        assert not any(conflicts.values()), f"{direction}: {conflicts}"
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_all_types_to_their_ends(twin, shop, side):
+    twin.start()
+    for n in range(3):
+        shop.insert(side, n, f"all {n}", **{name: values[n] for name, values in EXTREMES.items()})
+    shop.insert(side, 10, "only NULL")
+    for name, values in EXTREMES.items():
+        for n, value in enumerate(values):
+            shop.insert(side, 20 + n, name, **{name: value})
+    twin.settle()
+    assert twin.servers["right"].value("SELECT COUNT(*) FROM shop_right.items") == 4 + 3 * len(EXTREMES)
+    # From value to value, to NULL and back.
+    for name, values in EXTREMES.items():
+        shop.update(side, 20, name, **{name: values[1]})
+        shop.update(side, 21, name, **{name: None})
+        shop.update(side, 10, "only NULL", **{name: values[2]})
+    twin.settle()
+    # And back over the other side: what it holds is equal to what was written here.
+    other = SIDES[1 - SIDES.index(side)]
+    for name, values in EXTREMES.items():
+        shop.update(other, 20, name, **{name: values[2]})
+        shop.update(other, 21, name, **{name: values[0]})
+    for n in range(3):
+        shop.delete(other, n, f"all {n}")
+    twin.settle()
+    no_conflicts(twin, "things")
+
+
+def test_values_arrive_as_what_they_mean(twin, shop):
+    twin.start()
+    shop.insert("left", 1, "x", e="größe", s="red,gelb", latin="€ ž", u64=2**64 - 1, dec1="-0.500000", t3="-00:00:00.001",
+                dt6="2024-03-31 02:30:00.000001", bits=4097, bin=b"ab", fl=0.1, ts="2024-10-27 01:30:00.120")
+    twin.settle()
+    row = twin.servers["right"].rows(
+        "SELECT r_e, r_s, r_latin, r_u64, r_dec1, r_t3, r_dt6, r_bits+0, r_bin, r_fl, r_ts, own FROM shop_right.items")[0]
+    assert row == ("größe", "gelb,red", "€ ž", 2**64 - 1, decimal.Decimal("-0.5"), datetime.timedelta(milliseconds=-1),
+                   datetime.datetime(2024, 3, 31, 2, 30, 0, 1), 4097, b"ab" + bytes(6), 0.1,
+                   datetime.datetime(2024, 10, 27, 1, 30, 0, 120000), 5)
+    assert twin.servers["left"].value("SELECT own FROM shop_left.things") == "left"
+
+
+def test_a_set_whose_labels_stand_in_another_order(twin, shop):
+    """Its values have another text there: refused by check, or known to be equal. Never a conflict of each update."""
+    twin.sql("right", "ALTER TABLE shop_right.items MODIFY r_s SET('gelb', 'blue', 'red', 'green')")
+    twin.daemon.write_config()
+    twin.daemon.init()
+    code, text = twin.daemon.command("check")
+    if code == 1:
+        assert [line for line in text.splitlines() if line.startswith("FAIL") and "r_s" in line], text
+        return
+    twin.daemon.start()
+    shop.insert("left", 1, "x", s="red,gelb")
+    twin.settle()
+    for n in range(4):
+        shop.update(SIDES[n % 2], 1, "x", i32=n)
+        twin.wait_equal()
+    twin.settle()
+    no_conflicts(twin, "things")
+
+
+def test_a_composite_key_is_one_key(twin, shop):
+    twin.start()
+    keys = [(1, "a"), (1, "b"), (2, "a"), (-5, "a"), (1, "A"), (1, ""), (1, "it's \\ 🦀"), (11, "1"), (1, "11")]
+    for n, (tenant, code) in enumerate(keys):
+        shop.insert(SIDES[n % 2], tenant, code, txt=f"{tenant}{code}", i32=n)
+    twin.settle()
+    for n, (tenant, code) in enumerate(keys):
+        assert shop.update(SIDES[(n + 1) % 2], tenant, code, i32=100 + n) == 1
+    twin.settle()
+    for side, table, columns in (("left", "shop_left.things", "tenant, code, i32"),
+                                 ("right", "shop_right.items", "r_tenant, r_code, r_i32")):
+        rows = {(t, c): n for t, c, n in twin.servers[side].rows(f"SELECT {columns} FROM {table}")}
+        assert rows == {key: 100 + n for n, key in enumerate(keys)}
+    # One column of the key changes.
+    twin.sql("left", "UPDATE shop_left.things SET tenant = 77 WHERE code = 'b'")
+    twin.sql("right", "UPDATE shop_right.items SET r_code = 'z' WHERE r_tenant = 2")
+    shop.delete("left", 1, "")
+    twin.settle()
+    no_conflicts(twin, "things")
+
+
+def test_two_links_share_a_pair_of_servers(twin, shop):
+    twin.start()
+    marks = twin.marks()
+    for n in range(1, 21):
+        side, other = SIDES[n % 2], SIDES[(n + 1) % 2]
+        twin.insert(side, n)
+        shop.insert(other, n, "x", i32=n)
+    twin.settle()
+    assert twin.writes_since(marks) == (20, 20) or min(twin.writes_since(marks)) >= 10
+    # One transaction of an application over the tables of both links.
+    for side, users, things, tenant in (("left", "auth_db.client_auth", "shop_left.things", "tenant"),
+                                        ("right", "customer_db.customers", "shop_right.items", "r_tenant")):
+        with twin.servers[side].connect(autocommit=False) as c, c.cursor() as cursor:
+            cursor.execute(f"UPDATE {users} SET name = %s WHERE id = 1", [name_of(f"both {side}")])
+            cursor.execute(f"UPDATE {things} SET sync_version = sync_version + 1 WHERE {tenant} = 1")
+            cursor.execute(f"DELETE FROM {things} WHERE {tenant} = %s", [5 if side == "left" else 6])
+            cursor.execute(f"UPDATE {users} SET sync_version = sync_version + 1 WHERE id = 2")
+            c.commit()
+        twin.settle()
+        assert twin.names(1) == (f"both {side}",) * 2
+    no_conflicts(twin, "users")
+    no_conflicts(twin, "things")
+    links = twin.daemon.status()["links"]
+    assert set(links) == {"users", "things"}
+    assert links["things"]["directions"]["right_to_left"]["counters"]["inserts"] == 10
+
+
+def test_a_conflict_on_a_composite_key(twin, shop):
+    twin.start()
+    shop.insert("left", 1, "x", i32=0)
+    shop.insert("left", 1, "y", i32=0)
+    twin.settle()
+    twin.daemon.stop()
+    shop.update("left", 1, "x", i32=1)
+    shop.update("right", 1, "x", i32=2)
+    shop.update("right", 1, "x", i32=3)
+    shop.delete("right", 1, "y")
+    shop.update("left", 1, "y", i32=4)
+    twin.daemon.start()
+    twin.settle()
+    rows = {code: n for code, n in twin.servers["left"].rows("SELECT code, i32 FROM shop_left.things")}
+    assert rows == {"x": 3, "y": 4}
+
+
+def test_columns_may_come_and_move_while_the_daemon_runs(twin, shop):
+    """ALTER of columns that are not mapped: the next table map tells, and the stream goes on."""
+    twin.start()
+    shop.insert("left", 1, "x", i32=1)
+    twin.settle()
+    twin.sql("left", "ALTER TABLE shop_left.things ADD COLUMN first_now INT NULL FIRST, DROP COLUMN own")
+    twin.sql("right", "ALTER TABLE shop_right.items ADD COLUMN later JSON NULL AFTER r_dt6")
+    shop.update("left", 1, "x", i32=2)
+    twin.settle()
+    shop.update("right", 1, "x", i32=3)
+    shop.insert("right", 2, "y", i32=4)
+    twin.settle()
+    twin.sql("left", "ALTER TABLE shop_left.things DROP COLUMN first_now, ALGORITHM = COPY")
+    shop.update("left", 1, "x", i32=5)
+    shop.delete("left", 2, "y")
+    twin.settle()
+    no_conflicts(twin, "things")
