@@ -14,10 +14,11 @@
  *
  * Folding: of several changes of one key only the outcome is written, deletes
  * first, so that a UNIQUE value that moves from one row to another is free when
- * it arrives. Where that is not enough (two rows exchange their values by way of a
- * third one), a refused batch runs again unfolded, statement by statement
- * as the application did it. What is still refused is that row's own trouble:
- * it is reconciled, or goes into quarantine.
+ * it arrives. Where that is not enough, a refused batch runs again unfolded, statement
+ * by statement as the application did it; and then with the UNIQUE values parked
+ * (park.h), for rows that exchange them in one statement, or where the source has no
+ * such index. What is still refused is that row's own trouble: it is reconciled, or
+ * goes into quarantine.
  */
 #include "appliers/apply.h"
 
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliers/park.h"
 #include "appliers/reconcile.h"
 #include "cdc/base/mem.h"
 
@@ -81,10 +83,9 @@ struct batch {
     size_t nkeys;
     size_t *slots; /* hash table: index into keys + 1 */
     size_t nslots;
-    size_t superseded, echoes;
+    size_t superseded;
     uint64_t passed; /* the last marker at the end of the batch */
     struct row_write *writes;
-    size_t *write_change; /* index into changes, by write */
     size_t nwrites;
     uint64_t inserts, updates, deletes;
 };
@@ -133,7 +134,6 @@ static void batch_begin(struct batch *b, struct apply *a, struct tx *const *txs,
     b->keys = arena_alloc(&b->arena, (n + 1) * sizeof *b->keys);
     b->changes = arena_alloc(&b->arena, (n + 1) * sizeof *b->changes);
     b->writes = arena_alloc(&b->arena, (n + 1) * sizeof *b->writes);
-    b->write_change = arena_alloc(&b->arena, (n + 1) * sizeof *b->write_change);
 }
 
 /* Step 1. A key in quarantine is to be reconciled, unless that was refused a moment ago. */
@@ -161,7 +161,6 @@ static void batch_collect(struct batch *b, const struct refused *refused)
             b->keys[k].conflict |= quarantined;
             b->changes[b->nchanges++] = (struct batch_change){c, k};
         }
-        b->echoes += tx->echo;
         if (tx->marker > b->passed)
             b->passed = tx->marker;
     }
@@ -200,12 +199,13 @@ static void batch_add_write(struct batch *b, size_t change, const struct value *
     b->inserts += before == NULL;
     b->deletes += after == NULL;
     b->updates += before != NULL && after != NULL;
-    b->write_change[b->nwrites] = change;
     b->writes[b->nwrites++] = (struct row_write){k->key, before, after};
 }
 
+enum write_mode { WRITE_FOLDED, WRITE_UNFOLDED, WRITE_PARKED };
+
 /* Step 3; true if there is no conflict. Unfolded, each change is a write of its own. */
-static bool batch_decide(struct batch *b, bool fold)
+static bool batch_decide(struct batch *b, enum write_mode mode)
 {
     const struct link *link = b->a->link;
     bool clean = true;
@@ -224,7 +224,7 @@ static bool batch_decide(struct batch *b, bool fold)
             k->conflict = true;
             continue;
         }
-        if (!fold)
+        if (mode == WRITE_UNFOLDED)
             batch_add_write(b, i, k->row, c->after);
         k->row = c->after;
         k->last = i;
@@ -302,7 +302,6 @@ static void batch_count(const struct batch *b)
     stats->updates += b->updates;
     stats->deletes += b->deletes;
     stats->superseded += b->superseded;
-    stats->echoes += b->echoes;
     stats->batches++;
     for (size_t i = 0; i < b->ntxs; i++)
         stats->transactions += b->txs[i]->rows_done == 0 && !b->txs[i]->echo;
@@ -316,7 +315,8 @@ enum batch_result {
 };
 
 /* With the gate of the peer held. */
-static enum batch_result batch_run(struct batch *b, const struct refused *refused, bool fold, struct err *err)
+static enum batch_result batch_run(struct batch *b, const struct refused *refused, enum write_mode mode,
+                                   struct err *err)
 {
     struct apply *a = b->a;
     struct store *peer = a->stores[side_peer(a->from)];
@@ -327,12 +327,15 @@ static enum batch_result batch_run(struct batch *b, const struct refused *refuse
             peer->ops->rollback(peer);
             return BATCH_FAILED;
         }
-        if (!batch_decide(b, fold)) {
+        if (!batch_decide(b, mode)) {
             peer->ops->rollback(peer);
             return BATCH_CONFLICT;
         }
-        if (fold)
+        if (mode != WRITE_UNFOLDED)
             batch_fold(b);
+        if (mode == WRITE_PARKED)
+            b->nwrites = park_writes(a->link, side_peer(a->from), b->writes, b->nwrites, &b->arena,
+                                     &b->writes);
         /* Nothing to write: the position alone is stored later, with something that counts. */
         if (b->nwrites > 0 && !batch_write(b, err)) {
             peer->ops->rollback(peer);
@@ -377,7 +380,8 @@ static bool settle_conflicts(struct batch *b, struct refused *r, struct err *err
 bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *err)
 {
     struct refused refused = {NULL, 0, {0}};
-    bool fold = true, ok = false, again = true;
+    enum write_mode mode = WRITE_FOLDED;
+    bool ok = false, again = true;
 
     arena_init(&refused.arena);
     while (again) {
@@ -386,7 +390,7 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
         if (!reconcile_enter(a, gate_of(side_peer(a->from)), err))
             break;
         batch_begin(&b, a, txs, ntxs);
-        enum batch_result result = batch_run(&b, &refused, fold, err);
+        enum batch_result result = batch_run(&b, &refused, mode, err);
 
         link_sync_leave(a->sync, gate_of(side_peer(a->from)));
         switch (result) {
@@ -396,8 +400,8 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
             break;
         case BATCH_CONFLICT: again = settle_conflicts(&b, &refused, err); break;
         case BATCH_REFUSED:
-            if (fold)
-                fold = false;
+            if (mode != WRITE_PARKED)
+                mode++;
             else if (err->index < b.nwrites)
                 again = settle_keys(a, &b.writes[err->index].key, 1, b.passed, &refused, err);
             else

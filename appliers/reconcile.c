@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliers/park.h"
 #include "appliers/winner.h"
 #include "cdc/base/mem.h"
 
@@ -70,7 +71,6 @@ static bool same_row(const struct link *link, const struct value *a, const struc
 
 struct plan {
     struct row_write *writes[2]; /* by side */
-    size_t *write_key[2];        /* which key each is for */
     size_t nwrites[2];
     struct marker *markers;   /* one a key */
     size_t decided[4], equal; /* how, by enum winner_why */
@@ -81,10 +81,8 @@ static void plan_make(const struct apply *a, struct plan *p, const struct key *k
 {
     memset(p, 0, sizeof *p);
     p->markers = arena_alloc(arena, nkeys * sizeof *p->markers);
-    for (int s = 0; s < 2; s++) {
+    for (int s = 0; s < 2; s++)
         p->writes[s] = arena_alloc(arena, nkeys * sizeof *p->writes[s]);
-        p->write_key[s] = arena_alloc(arena, nkeys * sizeof *p->write_key[s]);
-    }
     for (size_t i = 0; i < nkeys; i++) {
         const struct value *left = rows[SIDE_LEFT][i], *right = rows[SIDE_RIGHT][i];
 
@@ -98,7 +96,6 @@ static void plan_make(const struct apply *a, struct plan *p, const struct key *k
         size_t n = p->nwrites[loser]++;
 
         p->decided[why]++;
-        p->write_key[loser][n] = i;
         p->writes[loser][n] = (struct row_write){keys[i], rows[loser][i], rows[winner][i]};
     }
 }
@@ -123,6 +120,13 @@ static bool lock_both(struct apply *a, const struct key *keys, size_t nkeys, con
     return true;
 }
 
+/* Parked, because the keys may exchange UNIQUE values among themselves. */
+static void plan_park(const struct apply *a, struct plan *p, struct arena *arena)
+{
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        p->nwrites[s] = park_writes(a->link, s, p->writes[s], p->nwrites[s], arena, &p->writes[s]);
+}
+
 static bool write_both(struct apply *a, const struct plan *p, const struct key *keys, size_t nkeys,
                        const uint64_t *drop, size_t ndrop, struct arena *arena, struct err *err)
 {
@@ -144,8 +148,6 @@ static bool write_both(struct apply *a, const struct plan *p, const struct key *
             .nrelease = nrelease,
         };
         if (!a->stores[s]->ops->write(a->stores[s], &w, err)) {
-            if (err->kind == ERR_ROW && err->index < w.nrows)
-                err->index = p->write_key[s][err->index];
             return err_prefix(err, "reconcile: write %s row", side_name(s));
         }
     }
@@ -176,8 +178,8 @@ static void rollback_both(struct apply *a)
         a->stores[s]->ops->rollback(a->stores[s]);
 }
 
-/* With both gates held and nothing in doubt but the halves named by drop.
- * ERR_ROW: err->index is the key, nothing was changed. */
+/* With both gates held and nothing in doubt but the halves named by drop. ERR_ROW: one of
+ * the rows is refused, nothing was changed. */
 static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nkeys, const uint64_t *drop,
                               size_t ndrop, struct err *err)
 {
@@ -190,6 +192,8 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
     if (!lock_both(a, keys, nkeys, rows, &arena, err))
         goto out;
     plan_make(a, &plan, keys, nkeys, (const struct value *const *const *)rows, &arena);
+    if (nkeys > 1)
+        plan_park(a, &plan, &arena);
     if (!write_both(a, &plan, keys, nkeys, drop, ndrop, &arena, err))
         goto out;
     ok = commit_both(a, keys, nkeys, &plan, err);

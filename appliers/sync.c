@@ -41,6 +41,7 @@ struct link_sync {
 
     struct marker_map markers[2];
     struct marker_map quarantine; /* id: 1 while the key waits */
+    _Atomic size_t nquarantined;  /* its count, for those who hold no gate */
     uint64_t last_id;
     uint64_t passed[2];
     _Atomic uint64_t stored[2]; /* one direction reads the other's, as a lower bound */
@@ -90,12 +91,21 @@ void link_sync_set_wait(struct link_sync *s, void (*wait)(void *arg, unsigned ga
     s->wait_arg = arg;
 }
 
-bool link_sync_may_enter(const struct link_sync *s, unsigned gates)
+static bool may_enter(const struct link_sync *s, unsigned gates)
 {
     if ((s->held & gates) != 0)
         return false;
     /* Or two busy batches would take turns and keep a reconcile out for ever. */
     return gates == GATE_BOTH || s->waiting_for_both == 0;
+}
+
+bool link_sync_may_enter(struct link_sync *s, unsigned gates)
+{
+    pthread_mutex_lock(&s->lock);
+    bool may = may_enter(s, gates);
+
+    pthread_mutex_unlock(&s->lock);
+    return may;
 }
 
 /* A tenth of a second: the longest that a raised stop flag goes unseen here. */
@@ -126,7 +136,7 @@ bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, str
     for (;;) {
         if (stop != NULL && stop_raised(stop))
             break;
-        if (link_sync_may_enter(s, gates)) {
+        if (may_enter(s, gates)) {
             entered = true;
             s->held |= gates;
             break;
@@ -276,17 +286,26 @@ bool link_sync_is_live(const struct link_sync *s, enum side log) { return s->liv
 
 void link_sync_set_live(struct link_sync *s, enum side log) { s->live[log] = true; }
 
-void link_sync_quarantine(struct link_sync *s, const struct key *k) { map_raise(&s->quarantine, k, 1, 0); }
+void link_sync_quarantine(struct link_sync *s, const struct key *k)
+{
+    map_raise(&s->quarantine, k, 1, 0);
+    s->nquarantined = s->quarantine.count;
+}
 
 void link_sync_release(struct link_sync *s, const struct key *k)
 {
-    if (link_sync_is_quarantined(s, k)) {
-        map_slot(&s->quarantine, k, key_hash(k))->id = 0; /* dropped when the table is made anew */
-        map_resize(&s->quarantine, 0);
-    }
+    if (!link_sync_is_quarantined(s, k))
+        return;
+    map_slot(&s->quarantine, k, key_hash(k))->id = 0; /* dropped when the table is made anew */
+    map_resize(&s->quarantine, 0);
+    s->nquarantined = s->quarantine.count;
 }
 
-void link_sync_release_all(struct link_sync *s) { map_clear(&s->quarantine); }
+void link_sync_release_all(struct link_sync *s)
+{
+    map_clear(&s->quarantine);
+    s->nquarantined = 0;
+}
 
 bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k)
 {

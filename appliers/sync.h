@@ -41,7 +41,7 @@ bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, str
 void link_sync_leave(struct link_sync *s, unsigned gates);
 /* For the simulation, which has one thread: called instead of waiting, until link_sync_may_enter(). */
 void link_sync_set_wait(struct link_sync *s, void (*wait)(void *arg, unsigned gates), void *arg);
-bool link_sync_may_enter(const struct link_sync *s, unsigned gates); /* would link_sync_enter() not wait? */
+bool link_sync_may_enter(struct link_sync *s, unsigned gates); /* would link_sync_enter() not wait? */
 
 /* ---- Markers (rules 5 and 7) ---- */
 
@@ -75,7 +75,7 @@ void link_sync_quarantine(struct link_sync *s, const struct key *k);
 void link_sync_release(struct link_sync *s, const struct key *k);
 void link_sync_release_all(struct link_sync *s);
 bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k);
-size_t link_sync_quarantine_count(const struct link_sync *s);
+size_t link_sync_quarantine_count(const struct link_sync *s); /* at any time, no gate needed */
 /* Copies of up to max keys, in the arena; returns how many. */
 size_t link_sync_quarantine_list(const struct link_sync *s, struct key *ret_keys, size_t max,
                                  struct arena *arena);

@@ -302,11 +302,7 @@ static void watch(struct supervisor *s)
         struct pair *p = &s->pairs[i];
         for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
             p->status->direction[from].echoes = p->feed[from].echoes;
-        /* The gate may be held as long as a server takes for a batch: never wait for it in the service. */
-        if (!link_sync_enter(p->sync, GATE_LEFT, &s->stop, NULL))
-            return;
         p->status->quarantined = link_sync_quarantine_count(p->sync);
-        link_sync_leave(p->sync, GATE_LEFT);
     }
 }
 

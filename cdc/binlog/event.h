@@ -129,8 +129,7 @@ struct event_rows {
     uint64_t table_id;
     uint16_t flags;
     size_t ncolumns;
-    const uint8_t *
-        present[2]; /* bits by column: what the before and the after image holds; the one or two in use are set */
+    const uint8_t *present[2]; /* bits by column: what the before and the after image hold; both set always */
     bool compressed;
     const uint8_t *data; /* row images, one behind the other */
     size_t len;

@@ -213,6 +213,15 @@ static bool part_is_usable(const struct table *t, const struct db_result *r, con
            strcmp(text_of(r, S_TYPE), "BTREE") == 0;
 }
 
+static void mark_unique(struct table *t, const struct db_result *r)
+{
+    const char *name = db_result_get(r, S_COLUMN, NULL);
+    const struct column *column = name != NULL ? table_column(t, name) : NULL;
+
+    if (column != NULL)
+        t->columns[column->ordinal].in_unique = true;
+}
+
 static void drop_key(struct table *t)
 {
     struct table_key *k = &t->keys[--t->nkeys];
@@ -241,6 +250,7 @@ static bool load_keys(struct dbconn *c, struct table *t, struct err *err)
             t->keys[t->nkeys++].name = mem_strdup(index);
             usable = true;
         }
+        mark_unique(t, r);
         if (!usable)
             continue;
         usable = part_is_usable(t, r, &column);

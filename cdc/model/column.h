@@ -42,6 +42,7 @@ struct column {
     bool nullable;
     bool has_default;  /* an insert may leave it out: default, nullable, auto_increment or generated */
     bool generated;    /* cannot be written */
+    bool in_unique;    /* part of some UNIQUE index, of PRIMARY too */
     bool fixed_length; /* CHAR, BINARY */
     uint64_t length; /* CHAR/VARCHAR/TEXT: characters; BINARY/VARBINARY/BLOB: bytes; BIT: bits; INT: bytes */
     unsigned precision; /* DECIMAL digits in all; TIME, DATETIME, TIMESTAMP: digits of the fraction */

@@ -116,7 +116,7 @@ def test_a_table_that_is_taken_away_halts_its_direction(running, statement):
     running.sql("left", statement.format(table=table, db=table.split(".")[0]))
     if "COLUMN" in statement:  # the next row tells
         running.sql("left", f"UPDATE {table} SET sync_version = sync_version + 1")
-    halted(running, "left", *(["name"] if "COLUMN" in statement else [statement.split()[0]]))
+    halted(running, "left", *(["columns"] if "COLUMN" in statement else [statement.split()[0]]))
     assert running.servers["right"].value("SELECT COUNT(*) FROM customer_db.customers") == 3
     assert running.servers["right"].value("SELECT COUNT(*) FROM customer_db.customers WHERE name LIKE %s",
                                           [f"%{NAME_END}"]) == 3

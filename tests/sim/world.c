@@ -120,7 +120,7 @@ static uint64_t announced_id(const struct link_sync *s, enum side log, uint8_t k
 /* Ids count only in relation to each other: they are hashed as distances from `last`. */
 static uint64_t sync_hash(const struct world *w, int link, uint64_t last, bool stored)
 {
-    const struct link_sync *s = w->sync[link];
+    struct link_sync *s = w->sync[link];
     uint64_t h = 1;
 
     for (int side = 0; side < 2; side++) {
