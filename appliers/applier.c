@@ -276,6 +276,8 @@ static bool apply_taken(struct applier *a, struct err *err)
     set_done(a, &a->txs[n - 1]->pos, a->txs[n - 1]->rows_done);
     a->o.stats->apply_us_last = mono_diff_us(clock_mono(), oldest);
     a->o.stats->last_applied_wall_us = clock_wall().v;
+    log_debug("applied %zu transactions, %.2f ms after the first was read", n,
+              a->o.stats->apply_us_last / 1e3);
     for (size_t i = 0; i < n; i++)
         tx_free(a->txs[i]);
     a->ntxs -= n;

@@ -508,7 +508,8 @@ static bool put_set(const struct decode *d)
         n += label;
         text[n++] = ',';
     }
-    return put(d, text, len - 1);
+    column_canonical(column, text, len - 1, d->arena, d->to);
+    return true;
 }
 
 /* MariaDB's COMPRESSED columns: a byte with the method in its upper half (0 none, 8 zlib), bit 3 for a bare

@@ -280,6 +280,50 @@ static void canonical_padded(char pad, bool in_front, size_t width, const char *
     set_text(ret_value, copy, width);
 }
 
+struct label {
+    const char *text;
+    size_t len;
+};
+
+static int compare_labels(const void *a, const void *b)
+{
+    const struct label *x = a, *y = b;
+    int order = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+
+    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+/* The servers list the labels of a SET in the order of its definition, which may be another on the
+ * other side. No label holds a comma. */
+static void canonical_set(const char *text, size_t len, struct arena *arena, struct value *ret_value)
+{
+    struct label labels[64];
+    size_t n = 0, start = 0;
+
+    for (size_t i = 0; i <= len && n < 64; i++) {
+        if (i < len && text[i] != ',')
+            continue;
+        labels[n++] = (struct label){text + start, i - start};
+        start = i + 1;
+    }
+    if (n < 2) {
+        set_text(ret_value, text, len);
+        return;
+    }
+    qsort(labels, n, sizeof labels[0], compare_labels);
+
+    char *sorted = arena_alloc(arena, len);
+    size_t used = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            sorted[used++] = ',';
+        memcpy(sorted + used, labels[i].text, labels[i].len);
+        used += labels[i].len;
+    }
+    set_text(ret_value, sorted, used);
+}
+
 void column_canonical(const struct column *c, const char *text, size_t len, struct arena *arena,
                       struct value *ret_value)
 {
@@ -296,10 +340,10 @@ void column_canonical(const struct column *c, const char *text, size_t len, stru
     case COL_BINARY:
         canonical_padded('\0', false, c->fixed_length ? c->length : 0, text, len, arena, ret_value);
         return;
+    case COL_SET: canonical_set(text, len, arena, ret_value); return;
     case COL_DATE:
     case COL_TEXT:
     case COL_ENUM:
-    case COL_SET:
     case COL_JSON:
     case COL_GEOMETRY:
     case COL_OTHER: break;

@@ -9,7 +9,7 @@
  *   DATE                 "2026-01-05"
  *   TIME                 "-838:59:59.5": at least two digits an hour, the fraction without trailing zeros
  *   DATETIME, TIMESTAMP  "2026-01-05 10:11:12.5", likewise; TIMESTAMP in UTC
- *   text, ENUM, SET      UTF-8: ENUM the label ("" for the error value 0), SET the labels joined by ","
+ *   text, ENUM, SET      UTF-8: ENUM the label ("" for the error value 0), SET the labels in byte order, joined by ","
  *   binary, GEOMETRY     the bytes; BINARY(n) padded with NULs to n
  *   JSON                 text
  *   a ciphered column    the plain text behind it

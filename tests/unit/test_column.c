@@ -91,6 +91,7 @@ static void canonical_values(void **state)
         {COL_TEXT, "", ""},
         {COL_ENUM, "a", "a"},
         {COL_SET, "a,b", "a,b"},
+        {COL_SET, "b,a,ab", "a,ab,b"},
         {COL_JSON, "{\"a\": 1.50}", "{\"a\": 1.50}"},
         {COL_BINARY, "ab", "ab"},
         /* what no server sends comes through unchanged */

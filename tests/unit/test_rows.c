@@ -100,7 +100,7 @@ static const struct sample samples[] = {
     VALUE(ROWS_ENUM, 1, as_enum, "\2", "green"),
     VALUE(ROWS_ENUM, 1, as_enum, "\0", ""),
     REFUSED(ROWS_ENUM, 1, as_enum, "\4"),
-    VALUE(ROWS_SET, 1, as_set, "\5", "red,blue"),
+    VALUE(ROWS_SET, 1, as_set, "\5", "blue,red"),
     VALUE(ROWS_SET, 1, as_set, "\0", ""),
     REFUSED(ROWS_SET, 1, as_set, "\x08"),
     VALUE(ROWS_JSON, 4, as_json, "\3\0\0\0\5\1\0", "1"),
