@@ -83,6 +83,7 @@ static void plan_make(const struct apply *a, struct plan *p, const struct key *k
     p->markers = arena_alloc(arena, nkeys * sizeof *p->markers);
     for (int s = 0; s < 2; s++)
         p->writes[s] = arena_alloc(arena, nkeys * sizeof *p->writes[s]);
+    assert(rows[SIDE_LEFT] != NULL && rows[SIDE_RIGHT] != NULL);
     for (size_t i = 0; i < nkeys; i++) {
         const struct value *left = rows[SIDE_LEFT][i], *right = rows[SIDE_RIGHT][i];
 
@@ -184,7 +185,7 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
                               size_t ndrop, struct err *err)
 {
     struct arena arena;
-    const struct value **rows[2];
+    const struct value **rows[2] = {NULL, NULL};
     struct plan plan;
     bool ok = false;
 

@@ -45,6 +45,6 @@ void preflight_add_object(struct buf *out, const char *db, const char *table); /
 
 void preflight_check_server(struct preflight *p, struct preflight_server *s);
 /* The link, the caller's; NULL if it cannot be built. */
-struct link *preflight_check_link(struct preflight *p, const struct config_link *link);
+struct link *preflight_check_link(struct preflight *p, const struct config_link *c);
 
 #endif

@@ -109,13 +109,15 @@ static void say_connected(struct preflight *p, const struct preflight_server *s)
 static bool check_version(struct preflight *p, const struct preflight_server *s)
 {
     const char *version = dbconn_version(s->conn);
-    unsigned major = 0, minor = 0;
+    char *rest;
+    unsigned long major = strtoul(version, &rest, 10), minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
+
     if (dbconn_kind(s->conn) != DB_MARIADB) {
         preflight_say(p, CHECK_FAIL, s->config->name, NULL, "MySQL %s: only MariaDB can be followed yet",
                       version);
         return false;
     }
-    if (sscanf(version, "%u.%u", &major, &minor) != 2 || major < 10 || (major == 10 && minor < 6))
+    if (major < 10 || (major == 10 && minor < 6))
         preflight_say(p, CHECK_WARN, s->config->name, NULL,
                       "MariaDB %s: older than 10.6, which nobody has tried", version);
     else

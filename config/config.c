@@ -14,6 +14,7 @@
 #include "config/config.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <ctype.h>
 #include <libconfig.h>
 #include <limits.h>
@@ -606,12 +607,12 @@ static bool check_server_listen(struct loader *l, const config_setting_t *g, siz
     struct config *c = l->config;
     struct config_server *s = &c->servers[index];
     char *host = NULL, *other_host = NULL;
-    uint16_t port, other_port;
+    uint16_t port = 0, other_port = 0;
     if (s->listen == NULL)
         return true;
     const config_setting_t *setting = member(g, "listen");
     bool ok = check_listen(l, setting, s->listen, &host, &port);
-    if (ok && port == c->http_port && strcmp(host, c->http_host) == 0)
+    if (ok && host != NULL && port == c->http_port && strcmp(host, c->http_host) == 0)
         ok = bad(l, setting, "is the address of http.listen; choose another port");
     for (size_t i = 0; ok && i < index; i++) {
         if (c->servers[i].listen == NULL || !split_listen(c->servers[i].listen, &other_host, &other_port))
@@ -802,6 +803,7 @@ static bool load_sync_columns(struct loader *l, const config_setting_t *link, st
     const char *const names[] = {k->version, k->updated_at, k->synced_at};
     for (size_t i = 0; i < 3; i++) {
         const config_setting_t *at = member(link, keys[i]);
+        assert(names[i] != NULL);
         for (size_t j = 0; j < i; j++)
             if (strcasecmp(names[i], names[j]) == 0)
                 return bad_path(

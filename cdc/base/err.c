@@ -31,7 +31,7 @@ static void put_text(struct err *err, char *text, bool cut)
     err->text[len] = '\0';
 }
 
-bool err_set(struct err *err, enum err_kind kind, int code, const char *fmt, ...)
+bool(err_set)(struct err *err, enum err_kind kind, int code, const char *fmt, ...)
 {
     if (err == NULL)
         return false;
@@ -52,7 +52,7 @@ bool err_set(struct err *err, enum err_kind kind, int code, const char *fmt, ...
     return false;
 }
 
-bool err_prefix(struct err *err, const char *fmt, ...)
+bool(err_prefix)(struct err *err, const char *fmt, ...)
 {
     if (err == NULL)
         return false;

@@ -39,6 +39,15 @@ bool err_set(struct err *err, enum err_kind kind, int code, const char *fmt, ...
     __attribute__((format(printf, 4, 5)));
 /* Puts "what: " in front of the text that is there; kind and code stay. */
 bool err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* So that compilers, too, know what both return: what a caller of a function of the
+ * same file reads after a true has been set. */
+static inline bool err_false(bool ignored)
+{
+    (void)ignored;
+    return false;
+}
+#define err_set(...) err_false(err_set(__VA_ARGS__))
+#define err_prefix(...) err_false(err_prefix(__VA_ARGS__))
 void err_clear(struct err *err);
 const char *err_kind_name(enum err_kind kind);
 

@@ -51,7 +51,7 @@ size_t decimal_to_text(const uint8_t *data, unsigned precision, unsigned scale, 
 {
     if (decimal_bytes(precision, scale) == 0)
         return 0;
-    char digits[DECIMAL_MAX_PRECISION + 1];
+    char digits[DECIMAL_MAX_PRECISION + 1] = {0};
     bool negative = (data[0] & 0x80) == 0;
     struct unpack u = {data, 0x80, negative ? 0xff : 0, digits, false};
     unsigned whole = precision - scale;

@@ -649,7 +649,7 @@ bool rows_image(struct cursor *c, const struct rows_column *columns, size_t ncol
                 return false;
         }
         /* A column can be mapped and also be one of the sync columns. */
-        for (; want != NULL && w < nwants && wants[w].ordinal == i; w++)
+        for (; to != NULL && w < nwants && wants[w].ordinal == i; w++)
             ret_row[wants[w].field] = *to;
     }
     return c->bad ? err_set(err, ERR_HALT, 0, "malformed row image") : true;

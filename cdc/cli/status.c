@@ -361,7 +361,9 @@ static void show(json_t *document)
     char up[48];
     enum color color = ready ? GREEN : RED;
     print_duration((double)count_of(document, "uptime_s"), up, sizeof(up));
-    use_colors = isatty(STDOUT_FILENO) && (getenv("NO_COLOR") == NULL || getenv("NO_COLOR")[0] == '\0');
+    const char *no_color = getenv("NO_COLOR");
+
+    use_colors = isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0');
     printf("twinlog %s: %s%s%s, up %s\n\n", text_of(document, "version", "?"), color_on(color),
            ready ? "everything streams" : "NOT READY", color_off(color), up);
     show_servers(json_object_get(document, "servers"));

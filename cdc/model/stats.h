@@ -58,7 +58,7 @@ struct direction_stats {
     stat_count retries; /* deadlocks, lock timeouts */
     stat_count reconnects;
     stat_count queue_items, queue_bytes;
-    _Atomic int64_t lag_us; /* age of the oldest change not yet applied; 0 when all is applied */
+    _Atomic int64_t lag_us;         /* age of the oldest change not yet applied; 0 when all is applied */
     _Atomic int64_t lag_at_mono_us; /* when lag_us was told: it grows by itself from then on; 0: not told */
     _Atomic int64_t last_applied_wall_us;
     _Atomic int64_t apply_us_last; /* take from queue to commit, of the last batch */

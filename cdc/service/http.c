@@ -250,7 +250,7 @@ static bool is_loopback(const union address *a)
 static bool bind_and_listen(int fd, const union address *a, socklen_t len, uint16_t *ret_port)
 {
     int on = 1;
-    union address bound;
+    union address bound = {0};
     socklen_t bound_len = sizeof(bound);
     /* A daemon that is started again need not wait for its old connections to time out. */
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)

@@ -77,7 +77,7 @@ static struct sim_row row_of(const struct value *v)
                             value_seconds(&v[F_UPDATED])};
 }
 
-static struct key key_value(uint8_t key) { return (struct key){key_bytes[key], 5}; }
+static struct key key_value(size_t key) { return (struct key){key_bytes[key], 5}; }
 
 static uint8_t key_number(const struct key *k)
 {
@@ -107,7 +107,7 @@ static uint64_t row_number(struct sim_row r)
 }
 
 /* The id up to which changes of the key are superseded. Ids are small numbers here. */
-static uint64_t announced_id(const struct link_sync *s, enum side log, uint8_t key)
+static uint64_t announced_id(const struct link_sync *s, enum side log, size_t key)
 {
     struct key k = key_value(key);
     uint64_t id = link_sync_passed(s, log);
@@ -129,10 +129,10 @@ static uint64_t sync_hash(const struct world *w, int link, uint64_t last, bool s
             h = mix(h, last - link_sync_stored(s, side));
         h = mix(h, link_sync_is_live(s, side));
         h = mix(h, link_sync_may_enter(s, gate_of(side)));
-        for (uint8_t k = 0; k < w->nkeys; k++)
+        for (size_t k = 0; k < w->nkeys; k++)
             h = mix(h, announced_id(s, side, k) - link_sync_passed(s, side));
     }
-    for (uint8_t k = 0; k < w->nkeys; k++) {
+    for (size_t k = 0; k < w->nkeys; k++) {
         struct key key = key_value(k);
 
         h = mix(h, link_sync_is_quarantined(s, &key));
@@ -357,7 +357,7 @@ static bool mem_commit(struct store *s, struct err *err)
     if (!still_connected(m, err))
         return false;
     assert(m->in_tx);
-    for (uint8_t k = 0; k < m->actor->world->nkeys; k++)
+    for (size_t k = 0; k < m->actor->world->nkeys; k++)
         if (m->lock[k] == LOCK_ROW)
             m->table->row[k] = m->after[k];
     commit_control(m);
@@ -394,7 +394,7 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
         ret_state->markers[i] = (struct marker){markers->id[i], k, k};
         saw(m->actor, mix(markers->id[i], markers->key[i]));
     }
-    for (uint8_t k = 0; k < m->actor->world->nkeys; k++)
+    for (size_t k = 0; k < m->actor->world->nkeys; k++)
         if (m->table->quarantined[m->link][k]) {
             ret_state->quarantined[ret_state->nquarantined++] = key_value(k);
             saw(m->actor, k);

@@ -88,7 +88,7 @@ class Why:
         return False
 
     def __repr__(self):
-        return self.text
+        return str(self.text)
 
 
 def free_port():
