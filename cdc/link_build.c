@@ -325,7 +325,7 @@ static uint64_t longest_plain(enum cipher_encoding encoding, uint64_t sealed)
 static void check_sealed_width(struct build *b, const struct field *f)
 {
     const struct column *sealed = f->column[f->sealed_side], *plain = f->column[side_peer(f->sealed_side)];
-    uint64_t widest, ascii, fits = longest_plain(f->encoding, sealed->length);
+    uint64_t widest = 0, ascii = 0, fits = longest_plain(f->encoding, sealed->length);
     char at[400], from[400], type[64];
     struct buf mend = BUF_INIT;
     plain_length(plain, &widest, &ascii);
