@@ -20,7 +20,7 @@ static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes)
     const struct exhaustive_run runs[] = {
         {.writes = writes, .crashes = crashes, .delete_wins = delete_wins},
         {.writes = writes, .delete_wins = delete_wins, .batches = true},
-        {.writes = 2, .losses = 1, .delete_wins = delete_wins, .skips = 1},
+        {.writes = writes - 1, .losses = 1, .delete_wins = delete_wins, .skips = 1},
     };
     bool ok = true;
 

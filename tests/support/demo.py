@@ -134,7 +134,7 @@ class Demo:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         for line in done.stdout.rstrip().splitlines():
             for part in wrapped(line, WIDTH - 5):
-                say("     " + mark(part))
+                say("     " + mark(part.rstrip()))
         if done.returncode != 0:
             raise ServerError(f"twinlog {word} ended with {done.returncode}")
         say()
