@@ -32,6 +32,8 @@ enum {
     RETRY_QUARANTINE_EVERY_MS = 5000,
     RETRY_QUARANTINE_KEYS = 100,
     LOG_SAME_ERROR_EVERY_MS = 60000,
+    BUSY_TRIES_TOLD = 8, /* so often in a row is more than a passing lock */
+    BATCH_BYTES = 2 << 20,
 };
 
 /* A direction that only sees its own echoes stores its position so often: rarely
@@ -148,7 +150,7 @@ static void log_retry(struct applier *a, const struct err *err, uint32_t wait_ms
 
 static void recovered(struct applier *a)
 {
-    if (a->backoff.tries > 0)
+    if (a->last_error.kind != ERR_NONE)
         log_info("works again after %u tries", a->backoff.tries);
     backoff_reset(&a->backoff);
     err_clear(&a->last_error);
@@ -176,7 +178,8 @@ static bool after_error(struct applier *a, const struct err *err)
         a->o.stats->retries++;
         a->fewer = a->ntxs > 1 ? (a->ntxs + 1) / 2 : 1;
         wait_ms = backoff_next_ms(&a->backoff);
-        log_debug("%s, again with %zu transactions in %u ms", err->text, a->fewer, wait_ms);
+        if (a->backoff.tries >= BUSY_TRIES_TOLD)
+            log_retry(a, err, wait_ms);
         stop_wait_ms(a->o.stop, wait_ms);
         return false;
     case ERR_CONFIG:
@@ -253,15 +256,16 @@ static void take(struct applier *a, struct tx *tx)
 /* What the queue holds, up to a batch; waits for the first. */
 static void take_batch(struct applier *a)
 {
-    size_t rows = 0;
+    size_t rows = 0, bytes = 0;
     void *item;
 
     if (a->ntxs > 0)
         return; /* to be tried again */
-    while (a->ntxs < a->o.batch_rows && rows < a->o.batch_rows &&
+    while (a->ntxs < a->o.batch_rows && rows < a->o.batch_rows && bytes < BATCH_BYTES &&
            queue_take(&a->o.feed->queue, a->ntxs == 0 ? IDLE_WAIT_MS : 0, &item) == QUEUE_OK) {
         take(a, item);
         rows += a->txs[a->ntxs - 1]->nchanges;
+        bytes += tx_bytes(a->txs[a->ntxs - 1]);
     }
 }
 
@@ -341,6 +345,24 @@ static bool store_idle_position(struct applier *a, struct err *err)
     return ok;
 }
 
+/* What is due whether the stream rests or not. Either direction tries the quarantine: the other may be halted. */
+static bool now_and_then(struct applier *a, struct err *err)
+{
+    if (is_due(a->last_retry, RETRY_QUARANTINE_EVERY_MS)) {
+        a->last_retry = clock_mono();
+        if (link_sync_quarantine_count(a->o.sync) > 0 &&
+            !apply_retry_quarantine(&a->apply, RETRY_QUARANTINE_KEYS, err))
+            return false;
+    }
+    /* Batches may bring nothing to write for long: only markers, or superseded changes. */
+    if (!a->in_parts && a->ntxs == 0 && is_due(a->last_stored, STORE_POSITION_EVERY_MS) &&
+        link_sync_passed(a->o.sync, a->o.from) != a->apply.stored.marker) {
+        a->last_stored = clock_mono();
+        return apply_skip_to(&a->apply, &a->done, err);
+    }
+    return true;
+}
+
 static bool idle(struct applier *a, struct err *err)
 {
     char why[256];
@@ -353,11 +375,6 @@ static bool idle(struct applier *a, struct err *err)
                 return false;
         a->last_ping = clock_mono();
         recovered(a);
-    }
-    if (a->o.from == SIDE_LEFT && is_due(a->last_retry, RETRY_QUARANTINE_EVERY_MS)) {
-        a->last_retry = clock_mono();
-        if (!apply_retry_quarantine(&a->apply, RETRY_QUARANTINE_KEYS, err))
-            return false;
     }
     if (!store_idle_position(a, err))
         return false;
@@ -378,9 +395,7 @@ static void *applier_main(void *arg)
 
         if (!open) {
             open = open_direction(a, &err);
-            if (open)
-                recovered(a);
-            else
+            if (!open)
                 after_error(a, &err);
             continue;
         }
@@ -389,7 +404,7 @@ static void *applier_main(void *arg)
 
         if (work)
             a->idle_since = clock_mono();
-        if (!(work ? apply_taken(a, &err) : idle(a, &err)))
+        if (!(work ? apply_taken(a, &err) : idle(a, &err)) || !now_and_then(a, &err))
             open = !after_error(a, &err);
     }
     drop_taken(a);
@@ -429,14 +444,16 @@ bool applier_start(struct applier *a, struct err *err)
 
 void applier_join(struct applier *a, mono_us give_up)
 {
-    struct timespec until = {give_up.v / 1000000, give_up.v % 1000000 * 1000};
+    int64_t patience_us = mono_diff_us(give_up, clock_mono());
+    int64_t until_us = clock_wall().v + (patience_us > 0 ? patience_us : 0);
+    struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
 
     if (!a->started)
         return;
     a->started = false;
     queue_wake(&a->o.feed->queue);
     /* A batch under way may commit; a server that does not answer may not keep us. */
-    if (pthread_clockjoin_np(a->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+    if (pthread_timedjoin_np(a->thread, NULL, &until) == 0)
         return;
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         store_mysql_shutdown(a->apply.stores[s]);

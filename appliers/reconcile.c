@@ -155,12 +155,12 @@ static bool write_both(struct apply *a, const struct plan *p, const struct key *
     return true;
 }
 
-static bool commit_both(struct apply *a, const struct key *keys, size_t nkeys, const struct plan *p,
-                        struct err *err)
+/* From the first commit on the link is in doubt until the second has answered. */
+static bool commit_both(struct apply *a, const struct marker *markers, size_t nmarkers, struct err *err)
 {
-    for (size_t i = 0; i < nkeys; i++)
+    for (size_t i = 0; i < nmarkers; i++)
         for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-            link_sync_announce(a->sync, s, &keys[i], p->markers[i].id);
+            link_sync_announce(a->sync, s, &markers[i].from, markers[i].id);
     link_sync_set_in_doubt(a->sync, true);
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         if (!a->stores[s]->ops->commit(a->stores[s], err)) {
@@ -168,8 +168,6 @@ static bool commit_both(struct apply *a, const struct key *keys, size_t nkeys, c
             return err_prefix(err, "reconcile: commit %s side", side_name(s));
         }
     link_sync_set_in_doubt(a->sync, false);
-    for (size_t i = 0; i < nkeys; i++)
-        link_sync_release(a->sync, &keys[i]);
     return true;
 }
 
@@ -197,9 +195,12 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
         plan_park(a, &plan, &arena);
     if (!write_both(a, &plan, keys, nkeys, drop, ndrop, &arena, err))
         goto out;
-    ok = commit_both(a, keys, nkeys, &plan, err);
-    if (ok)
+    ok = commit_both(a, plan.markers, nkeys, err);
+    if (ok) {
         count_decided(a->stats, &plan);
+        for (size_t i = 0; i < nkeys; i++)
+            link_sync_release(a->sync, &keys[i]);
+    }
 out:
     if (!ok)
         rollback_both(a);
@@ -209,25 +210,34 @@ out:
 
 /* ---- Quarantine ---- */
 
-/* With both gates held: the promise to reconcile the key later, on both sides.
- * Either row alone would do; after a crash the union of both counts. */
+/* With both gates held: the promise to reconcile the key later, on both sides. Either row
+ * alone would do; after a crash the union of both counts. It comes with a marker, as
+ * a reconcile does: what stands before it is covered by the promise; and where it
+ * replaces a half, the half's id stays the lower one. Were the half just dropped, its id would be
+ * known to nobody after a crash, though it stands in a log, and could be given again. */
 static bool quarantine_key(struct apply *a, const struct key *key, const struct err *why,
                            const uint64_t *drop, size_t ndrop, struct err *err)
 {
     struct quarantine_entry entry = {*key, a->from, why->code, why->text};
+    struct marker marker = {link_sync_next_id(a->sync), *key, *key};
     struct store_write w = {
-        .quarantine = &entry, .nquarantine = 1, .drop_markers = drop, .ndrop_markers = ndrop};
+        .markers = &marker,
+        .nmarkers = 1,
+        .drop_markers = drop,
+        .ndrop_markers = ndrop,
+        .quarantine = &entry,
+        .nquarantine = 1,
+    };
+    bool ok = true;
 
-    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
-        struct store *store = a->stores[s];
-
-        if (!store->ops->lock(store, NULL, 0, NULL, NULL, err) || !store->ops->write(store, &w, err) ||
-            !store->ops->commit(store, err)) {
-            store->ops->rollback(store);
-            return err_prefix(err, "quarantine a key on the %s side", side_name(s));
-        }
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT && ok; s++)
+        ok = a->stores[s]->ops->lock(a->stores[s], NULL, 0, NULL, NULL, err) &&
+             a->stores[s]->ops->write(a->stores[s], &w, err);
+    if (!ok || !commit_both(a, &marker, 1, err)) {
+        rollback_both(a);
+        return err_prefix(err, "quarantine a key");
     }
-    if (!link_sync_is_quarantined(a->sync, key) && a->on_refused != NULL)
+    if (a->on_refused != NULL)
         a->on_refused(a->on_refused_arg, key, why);
     link_sync_quarantine(a->sync, key);
     return true;
@@ -247,6 +257,9 @@ static bool reconcile_each(struct apply *a, const struct key *keys, size_t nkeys
             *err = why;
             return false;
         }
+        /* That one waits already need not be written again. */
+        if (half == NULL && link_sync_is_quarantined(a->sync, &keys[i]))
+            continue;
         if (!quarantine_key(a, &keys[i], &why, half, half != NULL, err))
             return false;
     }

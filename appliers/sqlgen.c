@@ -415,11 +415,11 @@ void sqlgen_load_markers(const char *state_db, const struct link *link, enum sid
     buf_adds(out, " ORDER BY id FOR UPDATE");
 }
 
-void sqlgen_load_quarantine(const char *state_db, const struct link *link, struct buf *out)
+void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum side side, struct buf *out)
 {
     buf_adds(out, "SELECT row_key FROM ");
     add_control_table(state_db, "quarantine", out);
-    where_link(link, out);
+    where_link_side(link, "side", side, out);
     buf_adds(out, " FOR UPDATE");
 }
 
@@ -510,8 +510,8 @@ static void add_ascii(const char *text, struct buf *out)
     buf_done(&ascii);
 }
 
-void sqlgen_quarantine(const char *state_db, const struct link *link, const struct quarantine_entry *e,
-                       struct buf *out)
+void sqlgen_quarantine(const char *state_db, const struct link *link, enum side side,
+                       const struct quarantine_entry *e, struct buf *out)
 {
     struct buf why = BUF_INIT;
 
@@ -521,7 +521,7 @@ void sqlgen_quarantine(const char *state_db, const struct link *link, const stru
     add_control_table(state_db, "quarantine", out);
     buf_adds(out, " SET link=");
     add_text(link->name, out);
-    buf_adds(out, ",key_hash=");
+    buf_addf(out, ",side='%s',key_hash=", side_name(side));
     add_key_hash(&e->key, out);
     buf_adds(out, ",row_key=");
     db_quote_bytes(out, e->key.data, e->key.len);
@@ -532,12 +532,12 @@ void sqlgen_quarantine(const char *state_db, const struct link *link, const stru
     buf_done(&why);
 }
 
-void sqlgen_release(const char *state_db, const struct link *link, const struct key *keys, size_t count,
-                    struct buf *out)
+void sqlgen_release(const char *state_db, const struct link *link, enum side side, const struct key *keys,
+                    size_t count, struct buf *out)
 {
     buf_adds(out, "DELETE FROM ");
     add_control_table(state_db, "quarantine", out);
-    where_link(link, out);
+    where_link_side(link, "side", side, out);
     buf_adds(out, " AND key_hash IN (");
     for (size_t i = 0; i < count; i++) {
         if (i > 0)

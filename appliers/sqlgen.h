@@ -35,7 +35,7 @@ bool sqlgen_update(const struct link *link, enum side side, const struct row_wri
 /* The control tables; side is the store's own. */
 void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_load_markers(const char *state_db, const struct link *link, enum side side, struct buf *out);
-void sqlgen_load_quarantine(const char *state_db, const struct link *link, struct buf *out);
+void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side side,
                        const struct checkpoint *c, struct buf *out);
 void sqlgen_markers(const char *state_db, const struct link *link, enum side side,
@@ -44,9 +44,9 @@ void sqlgen_drop_markers(const char *state_db, const struct link *link, enum sid
                          size_t count, struct buf *out);
 void sqlgen_purge_markers(const char *state_db, const struct link *link, enum side side, uint64_t up_to,
                           struct buf *out);
-void sqlgen_quarantine(const char *state_db, const struct link *link, const struct quarantine_entry *e,
-                       struct buf *out);
-void sqlgen_release(const char *state_db, const struct link *link, const struct key *keys, size_t count,
-                    struct buf *out);
+void sqlgen_quarantine(const char *state_db, const struct link *link, enum side side,
+                       const struct quarantine_entry *e, struct buf *out);
+void sqlgen_release(const char *state_db, const struct link *link, enum side side, const struct key *keys,
+                    size_t count, struct buf *out);
 
 #endif

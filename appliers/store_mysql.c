@@ -457,11 +457,11 @@ static void add_control(struct store_mysql *m, const struct store_write *w)
     }
     for (size_t i = 0; i < w->nquarantine; i++) {
         add_statement(m, CONTROL, 0, 0);
-        sqlgen_quarantine(m->state_db, link, &w->quarantine[i], &m->packet);
+        sqlgen_quarantine(m->state_db, link, side, &w->quarantine[i], &m->packet);
     }
     if (w->nrelease > 0) {
         add_statement(m, CONTROL, 0, 0);
-        sqlgen_release(m->state_db, link, w->release, w->nrelease, &m->packet);
+        sqlgen_release(m->state_db, link, side, w->release, w->nrelease, &m->packet);
     }
 }
 
@@ -663,7 +663,7 @@ static bool load_quarantine(struct store_mysql *m, struct store_state *state, st
     struct db_result *r = NULL;
 
     buf_clear(&m->packet);
-    sqlgen_load_quarantine(m->state_db, m->base.link, &m->packet);
+    sqlgen_load_quarantine(m->state_db, m->base.link, m->base.side, &m->packet);
     if (!query_control(m, 0, &r, err))
         return false;
     state->quarantined = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *state->quarantined);

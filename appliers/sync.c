@@ -41,6 +41,7 @@ struct link_sync {
 
     struct marker_map markers[2];
     struct marker_map quarantine; /* id: 1 while the key waits */
+    size_t quarantine_next;       /* slot where the next listing begins */
     _Atomic size_t nquarantined;  /* its count, for those who hold no gate */
     uint64_t last_id;
     uint64_t passed[2];
@@ -314,13 +315,12 @@ bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k)
 
 size_t link_sync_quarantine_count(const struct link_sync *s) { return s->quarantine.count; }
 
-size_t link_sync_quarantine_list(const struct link_sync *s, struct key *ret_keys, size_t max,
-                                 struct arena *arena)
+size_t link_sync_quarantine_list(struct link_sync *s, struct key *ret_keys, size_t max, struct arena *arena)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < s->quarantine.nslots && n < max; i++) {
-        const struct key *k = &s->quarantine.slots[i].key;
+        const struct key *k = &s->quarantine.slots[s->quarantine_next++ % s->quarantine.nslots].key;
 
         if (k->data != NULL)
             ret_keys[n++] = (struct key){arena_copy(arena, k->data, k->len), k->len};

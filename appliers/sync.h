@@ -76,9 +76,8 @@ void link_sync_release(struct link_sync *s, const struct key *k);
 void link_sync_release_all(struct link_sync *s);
 bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k);
 size_t link_sync_quarantine_count(const struct link_sync *s); /* at any time, no gate needed */
-/* Copies of up to max keys, in the arena; returns how many. */
-size_t link_sync_quarantine_list(const struct link_sync *s, struct key *ret_keys, size_t max,
-                                 struct arena *arena);
+/* Copies of up to max keys, in the arena; returns how many. Each call goes on where the last ended. */
+size_t link_sync_quarantine_list(struct link_sync *s, struct key *ret_keys, size_t max, struct arena *arena);
 
 /* A commit of a reconcile did not answer: whoever enters next must recover first. */
 bool link_sync_in_doubt(const struct link_sync *s);

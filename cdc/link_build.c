@@ -493,13 +493,36 @@ static void check_key_columns(struct build *b, enum side side)
         bool exact = len >= 4 && strcmp(c->collation + len - 4, "_bin") == 0;
         if (c->kind == COL_TEXT && len > 0 && !exact)
             say(b, CHECK_WARN, NULL,
-                "%s is a key column with collation %s: keys that differ only as it ignores are one row to "
-                "the "
-                "server",
+                "%s is a key column with collation %s: keys that differ only in what it ignores are one row",
                 at, c->collation);
         if (c->kind == COL_FLOAT || c->kind == COL_DOUBLE || c->kind == COL_JSON || c->kind == COL_GEOMETRY)
             say(b, CHECK_FAIL, NULL,
                 "%s cannot be a key column: its values are not found again by what they print", at);
+    }
+}
+
+/* Two keys of one side must be two keys of the other, and each side must be able to look for
+ * the other's keys. */
+static void check_key_collations(struct build *b)
+{
+    char left_at[400], right_at[400];
+    for (size_t i = 0; i < b->link->nkey; i++) {
+        const struct column *const *c = b->link->fields[b->link->key[i]].column;
+        struct column like_left = *c[SIDE_RIGHT];
+        struct buf mend = BUF_INIT;
+        if (c[SIDE_LEFT]->collation == NULL || c[SIDE_RIGHT]->collation == NULL ||
+            strcmp(c[SIDE_LEFT]->collation, c[SIDE_RIGHT]->collation) == 0)
+            continue;
+        like_left.charset = c[SIDE_LEFT]->charset;
+        like_left.collation = c[SIDE_LEFT]->collation;
+        begin_alter(&mend, b->link->table[SIDE_RIGHT]);
+        add_modify(&mend, &like_left, like_left.type_text, false);
+        say(b, CHECK_FAIL, mend.data,
+            "%s and %s are key columns with different collations (%s, %s): what are two keys to one side can "
+            "be one to the other",
+            where(b, SIDE_LEFT, c[SIDE_LEFT], left_at), where(b, SIDE_RIGHT, c[SIDE_RIGHT], right_at),
+            c[SIDE_LEFT]->collation, c[SIDE_RIGHT]->collation);
+        buf_done(&mend);
     }
 }
 
@@ -657,6 +680,8 @@ struct link *link_build(const struct config_link *c, struct table *left, struct 
 
     bool mapped = build_mapped(&b), synced = build_sync_columns(&b);
     build_key(&b);
+    if (mapped)
+        check_key_collations(&b);
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
         if (mapped) {
             check_key_columns(&b, s);

@@ -86,8 +86,8 @@ static void check_triggers(struct preflight *p, const struct preflight_server *s
     buf_adds(&sql, "SELECT GROUP_CONCAT(TRIGGER_NAME SEPARATOR ', ')");
     add_from(&sql, "TRIGGERS", "EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE", t);
     warn_of(p, s, link, &sql, object, "triggers",
-            "they run for twinlog's writes too; what they change in mapped "
-            "columns goes back as a change of this side");
+            "they run for twinlog's writes too; what they change in mapped columns is taken for twinlog's "
+            "own write and stays on this side alone");
     buf_done(&sql);
 }
 

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS marker (
 -- Keys whose winner the peer refuses; never the row.
 CREATE TABLE IF NOT EXISTS quarantine (
   link        VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  side        ENUM('left', 'right') NOT NULL COMMENT 'the side whose server this is: both, if it is one',
   key_hash    BINARY(32) NOT NULL COMMENT 'SHA-256 of row_key',
   row_key     LONGBLOB NOT NULL,
   source_side ENUM('left', 'right') NOT NULL,
@@ -38,5 +39,5 @@ CREATE TABLE IF NOT EXISTS quarantine (
   error       VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   since       TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   tries       INT UNSIGNED NOT NULL DEFAULT 0,
-  PRIMARY KEY (link, key_hash)
+  PRIMARY KEY (link, side, key_hash)
 ) ENGINE = InnoDB;

@@ -3,6 +3,7 @@
  *
  *   sim exhaustive keep|delete [WRITES CRASHES]   every interleaving
  *   sim random SCHEDULES [SEED]                   so many walks; the seed of each that fails is printed
+ *   sim cases                                     single cases that walks hardly ever find
  *   sim replay SEED                               one walk, with what led there
  *   sim broken                                    for builds with a rule broken: 0 if both searches find it
  */
@@ -65,6 +66,8 @@ int main(int argc, char **argv)
     if (argc >= 3 && strcmp(argv[1], "random") == 0)
         return run_random(strtoull(argv[2], NULL, 10),
                           argc > 3 ? strtoull(argv[3], NULL, 10) : (uint64_t)time(NULL) * 1000003U);
+    if (argc == 2 && strcmp(argv[1], "cases") == 0)
+        return fixed_cases() ? 0 : 1;
     if (argc == 3 && strcmp(argv[1], "replay") == 0)
         return random_schedule(strtoull(argv[2], NULL, 10), true) ? 0 : 1;
     if (argc == 2 && strcmp(argv[1], "broken") == 0)

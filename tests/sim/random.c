@@ -113,6 +113,11 @@ static void one_step(struct walk *k)
     }
     struct actor *a = &k->w->actor[who];
 
+    if (k->refusals && below(k, 50) == 0) { /* an obstacle comes or goes */
+        struct sim_table *t = &k->w->table[below(k, k->w->ntables)];
+
+        t->refuses = !t->refuses;
+    }
     if (actor_can_run(a) && (actor_has_work(a) || below(k, 8) == 0))
         direction_goes_on(k, a);
     else if (a->waits_for_lock && below(k, 8) == 0)
@@ -131,7 +136,7 @@ static void set_up(struct walk *k)
     k->careful = (uint8_t)below(k, 2);
     k->crashes_left = below(k, 3);
     k->losses_left = below(k, 4);
-    k->refusals = below(k, 8) == 0;
+    k->refusals = below(k, 4) == 0;
     for (size_t i = 0; i < k->w->nactors; i++) {
         struct actor *a = &k->w->actor[i];
 

@@ -28,4 +28,7 @@ enum search_result exhaustive_search(const struct exhaustive_run *run);
  * or does not come to an end. */
 bool random_schedule(uint64_t seed, bool print);
 
+/* Single cases, one line each. */
+bool fixed_cases(void);
+
 #endif

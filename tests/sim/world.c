@@ -333,6 +333,10 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
 static void log_add(struct sim_table *t, const struct sim_entry *e)
 {
     assert(t->nlog < MAX_LOG);
+    if (e->marker > 0) { /* no id comes twice, and they ascend */
+        assert(e->marker > t->last_marker[e->link]);
+        t->last_marker[e->link] = e->marker;
+    }
     t->log[t->nlog++] = *e;
 }
 

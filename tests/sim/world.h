@@ -64,7 +64,8 @@ struct sim_table {
     struct sim_checkpoint checkpoint[MAX_LINKS];
     struct sim_markers markers[MAX_LINKS];
     bool quarantined[MAX_LINKS][MAX_KEYS];
-    bool refuses; /* rows with REFUSED_VALUE */
+    uint64_t last_marker[MAX_LINKS]; /* that stands in the log */
+    bool refuses;                    /* rows with REFUSED_VALUE */
 };
 
 enum sim_lock { LOCK_NONE, LOCK_GAP, LOCK_ROW };

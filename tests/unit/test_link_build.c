@@ -344,6 +344,26 @@ static void test_wholes(void **state)
 }
 
 /* Every boundary of the sealed width: what fits by our count is what the cipher makes. */
+static void test_keys_must_be_told_apart_alike(void **state)
+{
+    struct spec specs[2][MAX_COLUMNS] = {{{0}}};
+    struct buf said = BUF_INIT;
+    struct config_link c = make_config(seed_columns, 4);
+
+    (void)state;
+    memcpy(specs[SIDE_LEFT], LEFT, sizeof(LEFT));
+    memcpy(specs[SIDE_RIGHT], RIGHT, sizeof(RIGHT));
+    specs[SIDE_LEFT][0] = (struct spec){.name = "id", .type = "varchar(9)", .kind = COL_TEXT, .length = 9};
+    specs[SIDE_RIGHT][0] = specs[SIDE_LEFT][0];
+    specs[SIDE_RIGHT][0].charset = "latin1";
+    assert_null(build(&c, specs[SIDE_LEFT], specs[SIDE_RIGHT], &said));
+    assert_non_null(
+        strstr(text_of(&said), "are key columns with different collations (utf8mb4_bin, latin1_bin)"));
+    assert_non_null(
+        strstr(text_of(&said), "MODIFY `id` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"));
+    buf_done(&said);
+}
+
 static void test_sealed_width_is_that_of_the_cipher(void **state)
 {
     (void)state;
@@ -455,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_seed),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_wholes),
+        cmocka_unit_test(test_keys_must_be_told_apart_alike),
         cmocka_unit_test(test_sealed_width_is_that_of_the_cipher),
         cmocka_unit_test(test_key_without_unique_index),
         cmocka_unit_test(test_several_problems),

@@ -366,15 +366,15 @@ static void test_control_tables(void **state)
     assert_buf(&out, "DELETE FROM `twin`.`marker` WHERE link='us''ers' AND side='left' AND id<=8");
 
     buf_clear(&out);
-    sqlgen_quarantine("twin", &link_of_two, &e, &out);
+    sqlgen_quarantine("twin", &link_of_two, SIDE_RIGHT, &e, &out);
     assert_buf(&out,
-               "INSERT INTO `twin`.`quarantine` SET link='us''ers',key_hash="
+               "INSERT INTO `twin`.`quarantine` SET link='us''ers',side='right',key_hash="
                "x'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb',row_key=x'61',"
                "source_side='left',error_code=1406,error='it''s ?' ON DUPLICATE KEY UPDATE tries=tries+1,"
                "source_side='left',error_code=1406,error='it''s ?'");
     buf_clear(&out);
-    sqlgen_release("twin", &link_of_two, &e.key, 1, &out);
-    assert_buf(&out, "DELETE FROM `twin`.`quarantine` WHERE link='us''ers' AND key_hash IN "
+    sqlgen_release("twin", &link_of_two, SIDE_LEFT, &e.key, 1, &out);
+    assert_buf(&out, "DELETE FROM `twin`.`quarantine` WHERE link='us''ers' AND side='left' AND key_hash IN "
                      "(x'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb')");
 
     buf_clear(&out);
@@ -384,8 +384,8 @@ static void test_control_tables(void **state)
     sqlgen_load_markers("twin", &link_of_two, SIDE_RIGHT, &out);
     assert_non_null(strstr(out.data, "WHERE link='us''ers' AND side='right' ORDER BY id FOR UPDATE"));
     buf_clear(&out);
-    sqlgen_load_quarantine("twin", &link_of_two, &out);
-    assert_non_null(strstr(out.data, "WHERE link='us''ers' FOR UPDATE"));
+    sqlgen_load_quarantine("twin", &link_of_two, SIDE_LEFT, &out);
+    assert_non_null(strstr(out.data, "WHERE link='us''ers' AND side='left' FOR UPDATE"));
     buf_done(&out);
 }
 
