@@ -131,7 +131,9 @@ static json_int_t count_of(json_t *o, const char *name)
 static void print_duration(double s, char *out, size_t size)
 {
     int64_t n = (int64_t)s;
-    if (s < 0.9995)
+    if (s <= 0)
+        snprintf(out, size, "0 s");
+    else if (s < 0.9995)
         snprintf(out, size, "%.0f ms", s * 1000);
     else if (n < 60)
         snprintf(out, size, "%.1f s", s);
@@ -291,7 +293,7 @@ static void show_links(json_t *links)
 {
     static const char *const head[] = {"LINK",    "DIRECTION", "STATE",        "LAG",
                                        "BEHIND",  "QUEUE",     "INSERTS",      "UPDATES",
-                                       "DELETES", "CONFLICTS", "LAST APPLIED", "POSITION"};
+                                       "DELETES", "CONFLICTS", "APPLIED", "POSITION"};
     struct grid g = {0};
     const char *name;
     json_t *l;
