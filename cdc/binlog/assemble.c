@@ -23,6 +23,13 @@
  * whose control row comes before any row of the link's table is an echo. The other
  * order is written by nobody we know, and must not be guessed about.
  *
+ * Columns. With the servers' defaults an event tells the types of columns and nothing else: which is which, what is
+ * unsigned, a character set and labels come from the table's definition, and that one is known as it is
+ * now, not as it was when the event was written. So it is read again before the first rows behind an ALTER, and of a
+ * feed that was resumed, with the place where the log ends at that moment (renewed_at). An ALTER
+ * that is met before that place, behind rows that were read, shows that those may have been misread:
+ * too late to take them back, but not too late to say so.
+ *
  * Rows are decoded into a scratch arena, mostly as pointers into the event, and
  * copied to the transaction's arena once it is known that they are a change.
  */
@@ -32,9 +39,9 @@
 #include <string.h>
 
 #include "cdc/base/mem.h"
-#include "cdc/binlog/charset.h"
 #include "cdc/binlog/echo.h"
 #include "cdc/binlog/event.h"
+#include "cdc/binlog/layout.h"
 #include "cdc/binlog/rows.h"
 #include "cdc/binlog/statement.h"
 #include "cdc/binlog/tablemap.h"
@@ -44,11 +51,13 @@
 struct source {
     const struct link *link;
     enum side from;
-    const struct table *table;
-    struct rows_want *wants; /* by ordinal */
-    size_t nwants;
-    struct charset **charsets; /* by field */
-    struct err setup;          /* why the columns cannot be read, or none */
+    const struct table *table; /* the link's: its names; the columns are the layout's */
+    struct layout layout;
+    struct err setup; /* why the columns cannot be read, or none */
+
+    bool stale;            /* the table may be another than the layout knows */
+    bool used;             /* rows have been read by the layout since it was renewed */
+    struct pos renewed_at; /* what the layout does not know lies behind this in the log */
 
     bool served;
     bool level;
@@ -107,38 +116,18 @@ struct assemble {
     struct buf plain;     /* an opened value */
 };
 
-/* Wants in order of their columns, as rows_image() walks. */
-static int by_ordinal(const void *a, const void *b)
-{
-    const struct rows_want *x = a, *y = b;
-    return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
-}
-
 static void source_init(struct source *s, const struct assemble_feed *feed)
 {
     const struct link *link = feed->link;
     *s = (struct source){
         .link = link, .from = feed->from, .table = link->table[feed->from], .setup = ERR_INIT};
-    s->wants = mem_zalloc(link->nfields, sizeof(*s->wants));
-    s->charsets = mem_zalloc(link->nfields, sizeof(struct charset *));
-    s->nwants = link->nfields;
-    for (size_t i = 0; i < link->nfields; i++) {
-        const struct column *c = link->fields[i].column[feed->from];
-        if (c->kind == COL_OTHER)
-            err_set(&s->setup, ERR_HALT, 0, "column %s has a type that cannot be mapped", c->name);
-        else if (c->kind == COL_TEXT && !charset_new(c->charset, &s->charsets[i], &s->setup))
-            err_prefix(&s->setup, "column %s", c->name);
-        s->wants[i] = (struct rows_want){c->ordinal, c, s->charsets[i], i};
-    }
-    qsort(s->wants, s->nwants, sizeof(*s->wants), by_ordinal);
+    layout_init(&s->layout, link, feed->from, &s->setup);
 }
 
 static void source_done(struct source *s)
 {
-    for (size_t i = 0; i < s->link->nfields; i++)
-        charset_free(s->charsets[i]);
-    free(s->charsets);
-    free(s->wants);
+    layout_done(&s->layout);
+    pos_done(&s->renewed_at);
     tx_free(s->tx);
     pos_done(&s->seen);
     tablemap_done(&s->map);
@@ -155,8 +144,8 @@ struct assemble *assemble_new(const struct assemble_options *options)
     a->sources = mem_zalloc(options->nfeeds + 1, sizeof(*a->sources));
     for (size_t i = 0; i < options->nfeeds; i++) {
         source_init(&a->sources[i], &options->feeds[i]);
-        if (a->sources[i].nwants > widest)
-            widest = a->sources[i].nwants;
+        if (a->sources[i].link->nfields > widest)
+            widest = a->sources[i].link->nfields;
     }
     arena_init(&a->scratch);
     for (size_t i = 0; i < 3; i++)
@@ -239,7 +228,7 @@ bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uin
     s->level = false;
     s->handed = rows_done;
     pos_copy(&s->seen, pos);
-    tablemap_forget(&s->map);
+    s->stale = true; /* what happened to the table before pos is not read */
     return true;
 }
 
@@ -472,11 +461,44 @@ static void halt_for(struct assemble *a, struct source *s, const char *fmt)
     halt(a, s, why.text);
 }
 
+/* Values that moved from one column to another, or are gone with one that came back under its name: no row event
+ * tells of that, and the definition may look the same. */
+static const char *lost_column(const struct source *s, const struct event_query *q)
+{
+    for (size_t i = 0; i < s->link->nfields; i++) {
+        const char *name = s->link->fields[i].column[s->from]->name;
+        if (statement_takes_column(q->sql, q->sql_len, name))
+            return name;
+    }
+    return NULL;
+}
+
+/* The layout is renewed before the next rows. But the definition is that of the moment in which it is read, and
+ * the stream may be far behind: if this statement is in it already, then rows that stand before the statement were
+ * read by a definition of behind it. */
+static void alter(struct assemble *a, struct source *s, const struct event_query *q)
+{
+    struct err why = ERR_INIT;
+    const char *lost = lost_column(s, q);
+    if (lost != NULL)
+        err_set(&why, ERR_HALT, 0, "column %s of %s.%s was dropped or renamed", lost, s->table->db,
+                s->table->name);
+    else if (s->used && a->group.open && pos_includes(&s->renewed_at, a->group.id))
+        err_set(
+            &why, ERR_HALT, 0,
+            "%s.%s was altered twice, or while its log was not read: rows before that may have been misread;"
+            " make both tables equal, restart",
+            s->table->db, s->table->name);
+    s->stale = true;
+    if (why.kind != ERR_NONE)
+        halt(a, s, why.text);
+}
+
 static void apply_statement(struct assemble *a, struct source *s, const struct event_query *q)
 {
     switch (statement_effect(q->sql, q->sql_len, q->db, q->db_len, s->table->db, s->table->name)) {
     case STATEMENT_HARMLESS: break;
-    case STATEMENT_ALTERS: tablemap_forget(&s->map); break; /* looked at anew with the next rows */
+    case STATEMENT_ALTERS: alter(a, s, q); break;
     case STATEMENT_WRITES:
         halt_for(
             a, s,
@@ -548,15 +570,43 @@ static bool same_table(const struct table *a, const struct table *b)
 /* Does the feed want to know of this group's rows? */
 static bool wants_rows(const struct source *s) { return s->served && !s->passed_over && !s->echo; }
 
-static void map_source(struct assemble *a, struct source *s, const struct event_table_map *m)
+/* Reads the definition again. False: why the feed cannot go on (ERR_HALT), or nobody can for now. */
+static bool renew_layout(struct assemble *a, struct source *s, struct err *err)
 {
-    struct err err = ERR_INIT;
-    bool same;
-    if (tablemap_take(&s->map, m, &same, &err) &&
-        (same || rows_check_table(m, s->map.columns, s->table, &err)))
-        return;
+    struct table *now;
+    if (a->options.describe != NULL) {
+        if (!a->options.describe(a->options.arg, (size_t)(s - a->sources), &now, &s->renewed_at, err))
+            return false;
+        if (!layout_renew(&s->layout, now, err)) {
+            table_free(now);
+            return err_set(err, ERR_HALT, 0, "%s; restart twinlog when both tables fit", err->text);
+        }
+    }
+    s->stale = s->used = false;
     tablemap_forget(&s->map);
-    halt(a, s, err.text);
+    return true;
+}
+
+/* The columns as the event and as the definition has them. */
+static bool check_columns(struct source *s, const struct event_table_map *m, struct err *err)
+{
+    bool same;
+    return tablemap_take(&s->map, m, &same, err) &&
+           (same || rows_check_table(m, s->map.columns, s->layout.table, err));
+}
+
+static bool map_source(struct assemble *a, struct source *s, const struct event_table_map *m, struct err *err)
+{
+    struct err why = ERR_INIT;
+    if ((!s->stale || renew_layout(a, s, &why)) && check_columns(s, m, &why))
+        return true;
+    tablemap_forget(&s->map);
+    if (why.kind != ERR_HALT) {
+        *err = why;
+        return false;
+    }
+    halt(a, s, why.text);
+    return true;
 }
 
 static bool map_control(struct assemble *a, const struct event_table_map *m, enum echo_table which,
@@ -602,8 +652,8 @@ static bool take_map(struct assemble *a, const struct event_table_map *map, stru
         if (!is_table(s->table, map))
             continue;
         m->table = s->table;
-        if (wants_rows(s))
-            map_source(a, s, map);
+        if (wants_rows(s) && !map_source(a, s, map, err))
+            return false;
     }
     if (m->control == ECHO_CHECKPOINT || m->control == ECHO_MARKER)
         return map_control(a, map, m->control, err);
@@ -713,8 +763,8 @@ static void open_sealed(struct assemble *a, const struct source *s, struct value
 static bool read_image(struct assemble *a, struct source *s, struct cursor *c, const uint8_t *present,
                        bool wanted, struct value *ret_row, struct err *err)
 {
-    if (!rows_image(c, s->map.columns, s->map.ncolumns, present, s->wants, wanted ? s->nwants : 0, ret_row,
-                    &a->scratch, err))
+    if (!rows_image(c, s->map.columns, s->map.ncolumns, present, s->layout.wants,
+                    wanted ? s->layout.nwants : 0, ret_row, &a->scratch, err))
         return err_prefix(err, "%s.%s", s->table->db, s->table->name);
     if (wanted)
         open_sealed(a, s, ret_row);
@@ -764,6 +814,7 @@ static bool take_table_rows(struct assemble *a, struct source *s, const struct e
     if (s->map.ncolumns != e->rows.ncolumns || s->map.ncolumns == 0)
         return err_set(err, ERR_HALT, 0, "%s.%s: rows do not fit the table map", s->table->db,
                        s->table->name);
+    s->used = true;
     while (cursor_left(&c) > 0) {
         const uint8_t *start = c.p;
         if (!take_row(a, s, e, &c, err))

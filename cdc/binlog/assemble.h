@@ -36,6 +36,10 @@ struct assemble_options {
     bool (*put)(void *arg, size_t feed, struct tx *tx);
     /* This feed cannot go on; it gets nothing more until assemble_resume(). */
     void (*halt)(void *arg, size_t feed, const char *why);
+    /* The feed's table as it is now, and a position of which all that *ret_table does not show of the log lies behind:
+     * *ret_at is initialised and is overwritten. ERR_HALT concerns this feed; anything else ends assemble_event(), and
+     * the stream has to begin again. NULL: the definition in the link holds for ever. */
+    bool (*describe)(void *arg, size_t feed, struct table **ret_table, struct pos *ret_at, struct err *err);
     /* A transaction of this feed's own link has passed; it is put too if it holds markers. */
     void (*echo)(void *arg, size_t feed);
     void *arg;

@@ -34,11 +34,13 @@
 #include "cdc/base/mem.h"
 #include "cdc/binlog/assemble.h"
 #include "cdc/db/stream.h"
+#include "cdc/db/tableinfo.h"
 
 #define PUT_STEP_MS 100
 #define WISH_STEP_MS 200
 #define PATIENCE_MS 500 /* for the other feeds' wishes at a start */
 #define SAME_FAILURE_US ((int64_t)60 * 1000000)
+#define DEFINITION_LOCK_S 10 /* an ALTER that is being committed */
 
 /* What the reader knows of a feed beside what assemble.c does. */
 struct outlet {
@@ -52,8 +54,10 @@ struct reader {
     struct reader_options options;
     struct outlet *outlets;
     struct stream *stream;
+    struct dbconn *sql; /* for tables' definitions; closed but for that moment */
     struct assemble *assemble;
     struct backoff backoff;
+    bool undescribed; /* the stream can be had, a definition could not: moving is no success then */
     pthread_t thread;
     bool started;
 
@@ -83,6 +87,7 @@ static void reader_wake(void *arg)
     pthread_mutex_unlock(&r->lock);
 
     stream_shutdown(r->stream);
+    dbconn_shutdown(r->sql);
 
     pthread_mutex_lock(&r->lock);
     r->waking--;
@@ -102,6 +107,7 @@ static void forget_wakes(struct reader *r)
     atomic_store(&r->woken, false);
     pthread_mutex_unlock(&r->lock);
     stream_close(r->stream);
+    dbconn_close(r->sql);
 }
 
 static void wait_woken(struct reader *r, uint32_t timeout_ms)
@@ -230,6 +236,39 @@ static void count_echo(void *arg, size_t i)
     atomic_fetch_add(&r->outlets[i].feed->echoes, 1);
 }
 
+/* The definition first, then the position: an ALTER that comes between counts as seen, which can only halt. */
+static bool load_table(struct reader *r, const struct table *t, struct table **ret_table, struct pos *ret_at,
+                       struct err *err)
+{
+    struct table *table = NULL;
+    struct pos at = POS_INIT;
+    if (!tableinfo_load(r->sql, t->db, t->name, &table, err)) {
+        if (err->kind == ERR_CONFIG) /* dropped since, or no longer ours to read */
+            err->kind = ERR_HALT;
+        return false;
+    }
+    if (!tableinfo_position(r->sql, &at, err)) {
+        table_free(table);
+        return false;
+    }
+    pos_move(ret_at, &at);
+    *ret_table = table;
+    return true;
+}
+
+static bool describe(void *arg, size_t i, struct table **ret_table, struct pos *ret_at, struct err *err)
+{
+    struct reader *r = arg;
+    const struct feed *f = r->outlets[i].feed;
+    const struct table *t = f->link->table[f->from];
+    bool ok = dbconn_open(r->sql, DEFINITION_LOCK_S, err) && load_table(r, t, ret_table, ret_at, err);
+    dbconn_close(r->sql);
+    r->undescribed = !ok && err->kind != ERR_HALT;
+    if (ok)
+        log_debug("link %s: columns of %s.%s read again", f->link->name, t->db, t->name);
+    return ok;
+}
+
 /* ---- wishes ---- */
 
 static bool is_wanted(struct feed *f)
@@ -295,6 +334,7 @@ static void take_wish(struct reader *r, size_t i)
     if (wanted) {
         o->stale = false;
         r->halted = false;
+        r->undescribed = false;
         if (!assemble_resume(r->assemble, i, &resume, rows, &err))
             halt_feed(r, i, err.text);
     }
@@ -450,7 +490,8 @@ static bool pump_one(struct reader *r, bool *first, struct err *err)
         publish(r);
     if (moved) {
         show_position(r);
-        backoff_reset(&r->backoff);
+        if (!r->undescribed)
+            backoff_reset(&r->backoff);
     }
     leave_outlets(r);
     if (!serves_any(r))
@@ -510,6 +551,7 @@ static struct assemble *new_assemble(struct reader *r)
         .part_bytes = o->part_bytes,
         .put = put_tx,
         .halt = halt_feed,
+        .describe = describe,
         .echo = count_echo,
         .arg = r,
     };
@@ -545,6 +587,9 @@ struct reader *reader_new(const struct reader_options *options)
     backoff_init(&r->backoff, 100, 10000);
     r->patient = true;
     r->stream = stream_new(options->db);
+    struct db_options sql = *options->db;
+    sql.inspect_only = true;
+    r->sql = dbconn_new(&sql);
     r->assemble = new_assemble(r);
     r->options.feeds = NULL; /* the caller's array; outlets hold the feeds */
     set_wake(r, reader_wake);
@@ -576,6 +621,7 @@ void reader_free(struct reader *r)
     set_wake(r, NULL);
     assemble_free(r->assemble);
     stream_free(r->stream);
+    dbconn_free(r->sql);
     pthread_cond_destroy(&r->cond);
     pthread_mutex_destroy(&r->lock);
     free(r->outlets);

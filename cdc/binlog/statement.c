@@ -185,13 +185,14 @@ static bool take_name(struct lexer *l, struct token first, const struct subject 
     return n == 2 && name_is(&part[0], s->db) && name_is(&part[1], s->table);
 }
 
+static const char *const no_words[] = {NULL};
+static const char *const condition[] = {"IF", "NOT", "EXISTS", NULL};
+
 static bool target_is(struct lexer *l, const struct subject *s)
 {
     struct token t = next(l);
     return is_name(&t) && take_name(l, t, s);
 }
-
-static const char *const no_words[] = {NULL};
 
 /* Is the table named before one of these words comes, outside of parentheses? */
 static bool names_before(struct lexer *l, const struct subject *s, const char *const *ends)
@@ -217,6 +218,36 @@ static enum statement_effect effect_if(bool named, enum statement_effect effect)
     return named ? effect : STATEMENT_HARMLESS;
 }
 
+/* Reads one clause of ALTER TABLE to its comma. Does it leave all columns as they are? */
+static bool clause_spares_columns(struct lexer *l)
+{
+    static const char *const spares[] = {"ENABLE",  "DISABLE",        "ALGORITHM",  "LOCK", "ENGINE",
+                                         "COMMENT", "AUTO_INCREMENT", "ROW_FORMAT", NULL};
+    static const char *const verbs[] = {"ADD", "DROP", "RENAME", NULL};
+    static const char *const others[] = {"INDEX",   "KEY",     "UNIQUE",     "FULLTEXT", "SPATIAL",
+                                         "PRIMARY", "FOREIGN", "CONSTRAINT", "CHECK",    NULL};
+    struct token t = next(l), object = peek(l);
+    bool spares_all = is_any(&t, spares) || (is_any(&t, verbs) && is_any(&object, others));
+    for (int depth = 0; t.kind != TOKEN_END && !(depth == 0 && is_symbol(&t, ',')); t = next(l))
+        depth += is_symbol(&t, '(') ? 1 : is_symbol(&t, ')') ? -1 : 0;
+    return spares_all;
+}
+
+/* l stands behind ALTER TABLE. */
+static bool spares_columns(struct lexer l)
+{
+    take_all(&l, condition);
+    struct token name = next(&l);
+    for (struct token t = peek(&l); is_name(&name) && is_symbol(&t, '.'); t = peek(&l)) {
+        next(&l);
+        next(&l);
+    }
+    bool spares = true;
+    for (struct token t = peek(&l); spares && t.kind != TOKEN_END; t = peek(&l))
+        spares = clause_spares_columns(&l);
+    return spares;
+}
+
 /* What the clauses behind ALTER TABLE t do to its rows. */
 static enum statement_effect alter_clauses(struct lexer l)
 {
@@ -224,7 +255,7 @@ static enum statement_effect alter_clauses(struct lexer l)
     static const char *const swaps[] = {"EXCHANGE", "DISCARD", "IMPORT", "CONVERT", NULL};
     static const char *const empties[] = {"TRUNCATE", "DROP", NULL};
     static const char *const parts[] = {"COLUMN", "INDEX", "KEY", NULL};
-    enum statement_effect effect = STATEMENT_ALTERS;
+    enum statement_effect effect = spares_columns(l) ? STATEMENT_HARMLESS : STATEMENT_ALTERS;
 
     for (struct token t = next(&l); t.kind != TOKEN_END; t = next(&l)) {
         struct token follower = peek(&l);
@@ -251,33 +282,25 @@ static enum statement_effect alter(struct lexer *l, const struct subject *s)
     if (!names(l, s))
         return STATEMENT_HARMLESS;
     enum statement_effect effect = alter_clauses(whole);
-    return effect == STATEMENT_ALTERS && ignore ? STATEMENT_WRITES : effect;
+    return ignore && (effect == STATEMENT_ALTERS || effect == STATEMENT_HARMLESS) ? STATEMENT_WRITES : effect;
 }
 
 static enum statement_effect drop(struct lexer *l, const struct subject *s)
 {
-    static const char *const condition[] = {"IF", "EXISTS", NULL};
     struct token t = next(l);
     if (is(&t, "TABLE") || is(&t, "TABLES"))
         return effect_if(names(l, s), STATEMENT_REPLACES);
-    if (is(&t, "INDEX"))
-        return effect_if(names(l, s), STATEMENT_ALTERS);
     if (is(&t, "DATABASE") || is(&t, "SCHEMA")) {
         take_all(l, condition);
         struct token name = next(l);
         return effect_if(is_name(&name) && name_is(&name, s->db), STATEMENT_REPLACES);
     }
-    return STATEMENT_HARMLESS; /* TEMPORARY TABLE among them */
+    return STATEMENT_HARMLESS; /* INDEX and TEMPORARY TABLE among them */
 }
 
 static enum statement_effect create(struct lexer *l, const struct subject *s)
 {
-    static const char *const index_words[] = {"UNIQUE", "FULLTEXT", "SPATIAL", "ONLINE", "OFFLINE", NULL};
-    static const char *const condition[] = {"IF", "NOT", "EXISTS", NULL};
     bool replace = take(l, "OR") && take(l, "REPLACE");
-    take_all(l, index_words);
-    if (take(l, "INDEX"))
-        return effect_if(names(l, s), STATEMENT_ALTERS);
     if (replace && (take(l, "DATABASE") || take(l, "SCHEMA"))) {
         struct token name = next(l);
         return effect_if(is_name(&name) && name_is(&name, s->db), STATEMENT_REPLACES);
@@ -347,6 +370,39 @@ enum statement_effect statement_effect(const char *sql, size_t len, const char *
     if (is(&t, "CREATE"))
         return create(&l, &s);
     return STATEMENT_HARMLESS;
+}
+
+/* CHANGE or RENAME COLUMN: this name goes. Who takes it over need not be asked: it has to go first. */
+static bool gives_name_away(struct lexer *l, const char *column)
+{
+    struct token old = next(l);
+    take(l, "TO");
+    struct token new = next(l);
+    return name_is(&old, column) && !name_is(&new, column);
+}
+
+bool statement_takes_column(const char *sql, size_t len, const char *column)
+{
+    static const char *const words[] = {"COLUMN", "IF", "EXISTS", NULL};
+    static const char *const not_columns[] = {"INDEX", "KEY",       "PRIMARY", "FOREIGN", "CONSTRAINT",
+                                              "CHECK", "PARTITION", "DEFAULT", NULL};
+    struct lexer l = {sql, sql + len};
+    for (struct token t = next(&l); t.kind != TOKEN_END; t = next(&l)) {
+        bool drops = is(&t, "DROP"), changes = is(&t, "CHANGE");
+        if (is(&t, "RENAME")) {
+            struct token object = peek(&l);
+            changes = is(&object, "COLUMN");
+        }
+        if (!drops && !changes)
+            continue;
+        take_all(&l, words);
+        if (changes && gives_name_away(&l, column))
+            return true;
+        struct token name = peek(&l);
+        if (drops && is_name(&name) && !is_any(&name, not_columns) && name_is(&name, column))
+            return true;
+    }
+    return false;
 }
 
 static enum statement_kind xa_kind(struct lexer *l)

@@ -9,6 +9,7 @@
 #ifndef BINLOG_STATEMENT_H
 #define BINLOG_STATEMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum statement_kind {
@@ -24,7 +25,7 @@ enum statement_kind {
 
 enum statement_effect {
     STATEMENT_HARMLESS,
-    STATEMENT_ALTERS,   /* another definition, the same rows */
+    STATEMENT_ALTERS, /* columns may be others, or elsewhere; the rows are the same. Indexes alone are harmless */
     STATEMENT_WRITES,   /* DML */
     STATEMENT_EMPTIES,  /* TRUNCATE, of a partition too */
     STATEMENT_REPLACES, /* dropped, renamed, created anew, exchanged */
@@ -36,5 +37,9 @@ enum statement_kind statement_kind(const char *sql, size_t len);
  * stop where going on was possible. */
 enum statement_effect statement_effect(const char *sql, size_t len, const char *default_db,
                                        size_t default_db_len, const char *db, const char *table);
+
+/* Of a statement that alters the table: is this column dropped or renamed, so that what has its name behind
+ * the statement holds other values? */
+bool statement_takes_column(const char *sql, size_t len, const char *column);
 
 #endif

@@ -291,9 +291,8 @@ static void show_direction(struct grid *g, const char *link, enum side from, jso
 
 static void show_links(json_t *links)
 {
-    static const char *const head[] = {"LINK",    "DIRECTION", "STATE",        "LAG",
-                                       "BEHIND",  "QUEUE",     "INSERTS",      "UPDATES",
-                                       "DELETES", "CONFLICTS", "APPLIED", "POSITION"};
+    static const char *const head[] = {"LINK",    "DIRECTION", "STATE",   "LAG",       "BEHIND",  "QUEUE",
+                                       "INSERTS", "UPDATES",   "DELETES", "CONFLICTS", "APPLIED", "POSITION"};
     struct grid g = {0};
     const char *name;
     json_t *l;

@@ -1,11 +1,14 @@
 """Several links in one daemon; composite keys; every type of column that a link can map."""
 
+import contextlib
 import datetime
 import decimal
 
+import pymysql
 import pytest
 
 from support.daemon import DB_USER
+from support.servers import Why, wait_until
 from support.tables import Column, Link
 from support.twin import SIDES, TO, name_of
 
@@ -253,6 +256,166 @@ def test_a_conflict_on_a_composite_key(twin, shop):
     twin.settle()
     rows = {code: n for code, n in twin.servers["left"].rows("SELECT code, i32 FROM shop_left.things")}
     assert rows == {"x": 3, "y": 4}
+
+
+def halted(twin, side, *words):
+    def check():
+        code, text = twin.daemon.http("/healthz")
+        if code != 200:
+            return Why(f"/healthz: {code}: {text}\n{twin.daemon.log_tail()}")
+        direction = twin.daemon.direction(TO[side], "things")
+        return direction["state"] == "halted" and all(w in direction["reason"] for w in words) \
+            or Why(f"{direction}\n{twin.daemon.log_tail()}")
+
+    wait_until("the direction is halted", check, 10)
+
+
+def altered(twin, shop, side, statement):
+    """A row before and a row behind an ALTER of this side's table."""
+    table = "shop_left.things" if side == "left" else "shop_right.items"
+    shop.insert(side, 1, "before", latin="é", e="größe", y=2024, txt="t")
+    twin.settle()
+    twin.sql(side, f"ALTER TABLE {table} {statement}")
+    shop.insert(side, 2, "behind", latin="é ü", e="small", y=2025, txt="u")
+    shop.update(side, 1, "before", latin="ß")
+
+
+# What moves, grows or is of no meaning for what the columns hold.
+@pytest.mark.parametrize("side, statement", [
+    ("left", "MODIFY dt DATETIME AFTER d, MODIFY dt6 DATETIME(6) FIRST"),
+    ("left", "MODIFY i8 TINYINT AFTER yes, MODIFY yes TINYINT(1) AFTER tenant"),  # swapped: one type in the log
+    ("left", "MODIFY i32 INT AFTER i64, MODIFY txt TEXT AFTER b, MODIFY b BLOB FIRST"),
+    ("right", "MODIFY r_i24 INT FIRST, MODIFY r_txt LONGTEXT AFTER r_js, MODIFY r_js JSON AFTER r_b"),
+    ("left", "MODIFY latin VARCHAR(200) CHARACTER SET latin1, MODIFY txt MEDIUMTEXT"),
+    ("left", "MODIFY e ENUM('small', 'it''s', 'größe', 'more')"),
+    ("left", "MODIFY latin VARCHAR(60) CHARACTER SET latin1 COLLATE latin1_general_ci"),
+    ("right", "CHANGE r_latin r_latin VARCHAR(60) CHARACTER SET utf8mb4 AFTER r_d, DROP COLUMN own, ADD own INT FIRST"),
+    ("left", "ADD INDEX by_d (d), ADD more INT DEFAULT 7 AFTER tenant, DROP own"),
+])
+def test_an_altered_table_goes_on(twin, shop, side, statement):
+    twin.start()
+    altered(twin, shop, side, statement)
+    twin.settle()
+    other = SIDES[1 - SIDES.index(side)]
+    for n, (name, values) in enumerate(EXTREMES.items()):
+        shop.insert(side, 20 + n, name, **{name: values[1]})
+    twin.settle()
+    for n, (name, values) in enumerate(EXTREMES.items()):
+        shop.update(other, 20 + n, name, **{name: values[0]})
+    twin.settle()
+    no_conflicts(twin, "things")
+    twin.daemon.stop()
+    shop.update(side, 2, "behind", i32=5)
+    twin.daemon.start()
+    twin.settle()
+
+
+# What a mapped column holds is another thing now, or may be: never a quiet difference.
+@pytest.mark.parametrize("side, statement, word, restarts", [
+    ("left", "CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "column latin of shop_left.things is varchar(60) utf8mb4 now", True),
+    ("left", "MODIFY latin VARCHAR(60) CHARACTER SET cp1250", "column latin", True),
+    ("left", "MODIFY code VARCHAR(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL",
+     "column code of shop_left.things is varchar(40) utf8mb4_general_ci now, not varchar(40) utf8mb4_bin", False),
+    ("left", "MODIFY e ENUM('größe', 'small', 'it''s')", "column e of", True),
+    ("left", "MODIFY u8 TINYINT", "column u8 of shop_left.things is tinyint(4) now, not tinyint(3) unsigned", True),
+    ("right", "MODIFY r_code VARCHAR(10) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL",
+     "column r_code of shop_right.items is varchar(10) now, not varchar(40)", True),
+    ("left", "MODIFY i16 INT", "column i16", True),
+    ("left", "DROP COLUMN js", "column js of shop_left.things was dropped", False),
+    ("left", "RENAME COLUMN d TO d2", "column d of", False),
+    ("left", "RENAME COLUMN b TO txt, RENAME COLUMN txt TO b", "column b of", False),
+    ("left", "RENAME COLUMN i8 TO yes, RENAME COLUMN yes TO i8", "column i8 of", False),
+    ("left", "DROP COLUMN i32, ADD COLUMN i32 INT", "column i32 of", False),
+])
+def test_an_altered_column_halts_its_direction(twin, shop, side, statement, word, restarts):
+    twin.start()
+    altered(twin, shop, side, statement)
+    halted(twin, side, word)
+    assert twin.servers["left"].value("SELECT COUNT(*) FROM shop_left.things") + \
+        twin.servers["right"].value("SELECT COUNT(*) FROM shop_right.items") == 3
+    if not restarts:
+        return
+    # The log that is not yet read holds only rows of the new layout.
+    twin.daemon.stop()
+    twin.daemon.start()
+    twin.settle()
+    shop.update(side, 1, "before", latin="ö")
+    twin.settle()
+    no_conflicts(twin, "things")
+
+
+def test_a_renamed_column_goes_on_under_its_new_name(twin, shop):
+    """As soon as the config says so: the ALTER is still in the log that is not yet read."""
+    twin.start()
+    altered(twin, shop, "left", "RENAME COLUMN d TO day")
+    halted(twin, "left", "column d of shop_left.things was dropped or renamed")
+    twin.daemon.stop()
+    next(c for c in twin.daemon.links[-1].columns if c.left == "d").left = "day"
+    twin.daemon.write_config()
+    twin.daemon.start()
+    twin.settle()
+    shop.update("left", 2, "behind", day="2030-01-01")
+    twin.settle()
+    no_conflicts(twin, "things")
+
+
+def test_a_table_that_was_altered_while_nobody_read(twin, shop):
+    """Rows of before it cannot be told from those behind it, so it is said."""
+    twin.start()
+    shop.insert("left", 1, "x", latin="é")
+    twin.settle()
+    twin.daemon.stop()
+    shop.update("left", 1, "x", i32=1)
+    twin.sql("left", "ALTER TABLE shop_left.things ADD COLUMN more INT")
+    shop.update("left", 1, "x", i32=2)
+    twin.daemon.start(ready=False)
+    halted(twin, "left", "columns of shop_left.things changed: the log has", "make both tables equal")
+    # The other direction and the other link go on.
+    twin.insert("left", 1)
+    twin.insert("right", 2)
+    shop.insert("right", 3, "y")
+    wait_until("the row comes", lambda: twin.servers["left"].value("SELECT COUNT(*) FROM shop_left.things") == 2, 10)
+    wait_until("the other link goes on", lambda: not twin.link.difference(*twin.servers.values()), 10)
+
+
+def test_a_charset_that_changed_while_nobody_read(twin, shop):
+    """The log shows no difference between the bytes of before and behind; nothing is different without a word."""
+    twin.start()
+    shop.insert("left", 1, "x", txt="a")
+    twin.settle()
+    twin.daemon.stop()
+    shop.update("left", 1, "x", latin="plain")
+    twin.sql("left", "ALTER TABLE shop_left.things MODIFY latin VARCHAR(60) CHARACTER SET utf8mb4")
+    shop.update("left", 1, "x", i32=2)
+    twin.daemon.start(ready=False)
+    halted(twin, "left", "shop_left.things was altered twice, or while its log was not read")
+
+
+def test_a_definition_that_cannot_be_read_for_now(twin, shop):
+    """No connection is free for the moment: the same group is read again, and nothing is lost."""
+    twin.start()
+    shop.insert("left", 1, "x", i32=1)
+    twin.settle()
+    server = twin.servers["left"]
+    taken = [server.connect()]
+    try:
+        cursor = taken[0].cursor()
+        cursor.execute("SET GLOBAL max_connections = 10")
+        with contextlib.suppress(pymysql.err.Error):  # one more than there may be, for us have the privilege
+            while True:
+                taken.append(server.connect())
+        cursor.execute("ALTER TABLE shop_left.things ADD COLUMN more INT FIRST")
+        cursor.execute("UPDATE shop_left.things SET i32 = 2")
+        wait_until("the reader tries again", lambda: twin.daemon.status()["servers"]["auth"]["reconnects"] > 1
+                   or Why(twin.daemon.log_tail()), 10)
+        assert twin.servers["right"].value("SELECT r_i32 FROM shop_right.items") == 1
+    finally:
+        for connection in taken:
+            connection.close()
+        server.sql("SET GLOBAL max_connections = 60")
+    twin.settle()
+    no_conflicts(twin, "things")
+    assert twin.servers["right"].value("SELECT r_i32 FROM shop_right.items") == 2
 
 
 def test_columns_may_come_and_move_while_the_daemon_runs(twin, shop):

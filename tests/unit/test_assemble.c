@@ -33,6 +33,12 @@ struct run {
     struct pos last[16]; /* what the applier would have stored */
     uint64_t last_rows[16];
     bool skewed[16]; /* went on behind a halt since: `last` is older than that */
+
+    const char *base;
+    bool describes; /* the definition is asked for; else the link's is the only one */
+    enum definition { AS_IT_WAS, NARROWED, GONE, OF_THE_END } definition;
+    size_t ndescribed;
+    size_t describe_fails; /* this call of all, the first being 1 */
 };
 
 static bool run_put(void *arg, size_t feed, struct tx *tx)
@@ -79,10 +85,72 @@ static void run_echo(void *arg, size_t feed)
         buf_addf(&r->text, "%s: own\n", r->links.links[feed]->name);
 }
 
+/* What the statements up to here made of the table users. */
+static bool has_extra_column(const struct run *r)
+{
+    static const char added[] = "ADD COLUMN extra", dropped[] = "DROP COLUMN extra";
+    const char *add = memmem(r->log.bytes.data, r->log.at, added, sizeof(added) - 1);
+    return add != NULL && memmem(r->log.bytes.data, r->log.at, dropped, sizeof(dropped) - 1) == NULL;
+}
+
+static void add_extra_column(struct table *t)
+{
+    t->columns = mem_realloc(t->columns, (t->ncolumns + 1) * sizeof(*t->columns));
+    t->columns[t->ncolumns] = (struct column){.name = mem_strdup("extra"),
+                                              .type_text = mem_strdup("int(11)"),
+                                              .kind = COL_INT,
+                                              .length = 4,
+                                              .ordinal = t->ncolumns};
+    t->ncolumns++;
+}
+
+static void narrow_name(struct table *t)
+{
+    struct column *c = (struct column *)(uintptr_t)table_column(t, "name");
+    free(c->type_text);
+    c->type_text = mem_strdup("varchar(20)");
+    c->length = 20;
+}
+
+static bool run_describe(void *arg, size_t feed, struct table **ret_table, struct pos *ret_at,
+                         struct err *err)
+{
+    struct run *r = arg;
+    const char *name = r->links.links[feed]->table[SIDE_LEFT]->name;
+    struct golden_links fresh;
+    if (++r->ndescribed == r->describe_fails)
+        return err_set(err, ERR_RETRY, 2013, "lost connection");
+    if (r->definition == GONE)
+        return err_set(err, ERR_HALT, 0, "table app.%s does not exist", name);
+    golden_links_load(&fresh, r->base);
+    for (size_t i = 0; i < fresh.ntables; i++) {
+        if (strcmp(fresh.tables[i]->name, name) != 0)
+            continue;
+        *ret_table = fresh.tables[i];
+        fresh.tables[i] = NULL;
+    }
+    golden_links_done(&fresh);
+    if (strcmp(name, "users") == 0 && has_extra_column(r))
+        add_extra_column(*ret_table);
+    if (strcmp(name, "users") == 0 && r->definition == NARROWED)
+        narrow_name(*ret_table);
+    pos_copy(ret_at, assemble_pos(r->assemble));
+    if (r->definition == OF_THE_END)
+        pos_add_gtid(ret_at, (struct gtid){0, 1, 1000000});
+    return true;
+}
+
 static void run_open(struct run *r, const char *base, size_t part_rows)
 {
+    bool describes = r->describes;
+    enum definition definition = r->definition;
+    size_t describe_fails = r->describe_fails;
     struct assemble_feed feeds[16];
-    *r = (struct run){.refuse_after = SIZE_MAX};
+    *r = (struct run){.refuse_after = SIZE_MAX,
+                      .base = base,
+                      .describes = describes,
+                      .definition = definition,
+                      .describe_fails = describe_fails};
     golden_links_load(&r->links, base);
     golden_log_open(&r->log, base);
     for (size_t i = 0; i < r->links.nlinks; i++)
@@ -95,6 +163,7 @@ static void run_open(struct run *r, const char *base, size_t part_rows)
         .part_bytes = (size_t)1 << 20,
         .put = run_put,
         .halt = run_halt,
+        .describe = r->describes ? run_describe : NULL,
         .echo = run_echo,
         .arg = r,
     };
@@ -174,7 +243,7 @@ static void run_go_on(struct run *r)
     pos_done(&from);
 }
 
-/* False: a put was refused, the stream has to begin again. */
+/* False: a put was refused or a definition not to be had, the stream has to begin again. */
 static bool run_all(struct run *r)
 {
     const uint8_t *event;
@@ -183,7 +252,7 @@ static bool run_all(struct run *r)
         struct err err = ERR_INIT;
         bool moved;
         if (!assemble_event(r->assemble, event, len, &moved, &err)) {
-            if (err.kind == ERR_STOPPED)
+            if (err.kind == ERR_STOPPED || err.kind == ERR_RETRY)
                 return false;
             buf_addf(&r->text, "error: %s\n", err.text);
             return true;
@@ -207,7 +276,7 @@ static void print(struct run *r, const char *base)
 
 static void expect_golden(const char *base)
 {
-    struct run r;
+    struct run r = {0};
     struct buf expected;
     print(&r, base);
     golden_read(base, ".txt", &expected);
@@ -250,7 +319,7 @@ static void expect_same_changes(const struct run *a, const struct run *b, size_t
 static void test_parts_are_the_whole(void **state)
 {
     (void)state;
-    struct run whole, parts;
+    struct run whole = {0}, parts = {0};
     bare_text(&whole, TYPES, 500);
     bare_text(&parts, TYPES, 1);
     expect_same_changes(&whole, &parts, 0);
@@ -270,10 +339,10 @@ static void test_parts_are_the_whole(void **state)
 static void test_stream_that_breaks_anywhere(void **state)
 {
     (void)state;
-    struct run plain;
+    struct run plain = {0};
     bare_text(&plain, GROUPS, 1);
     for (size_t n = 0; n < plain.nput; n++) {
-        struct run r;
+        struct run r = {0};
         run_open(&r, GROUPS, 1);
         r.bare = true;
         r.refuse_after = n;
@@ -292,10 +361,10 @@ static void test_stream_that_breaks_anywhere(void **state)
 static void test_resume_where_the_applier_stands(void **state)
 {
     (void)state;
-    struct run plain;
+    struct run plain = {0};
     bare_text(&plain, GROUPS, 1);
     for (size_t n = 1; n < plain.nput; n++) {
-        struct run r;
+        struct run r = {0};
         run_open(&r, GROUPS, 1);
         r.bare = true;
         r.refuse_after = n;
@@ -313,9 +382,90 @@ static void test_resume_where_the_applier_stands(void **state)
     run_close(&plain);
 }
 
+static size_t count(const struct run *r, const char *line)
+{
+    size_t n = 0;
+    for (const char *at = r->text.data; (at = strstr(at, line)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* The log adds a column to users, writes, drops it, writes; and before that renames name and names it back. */
+static void test_altered_table(void **state)
+{
+    (void)state;
+    struct run r = {.describes = true};
+    print(&r, GROUPS);
+    assert_int_equal(count(&r, "insert id=80\n"), 2); /* of two links */
+    assert_int_equal(count(&r, "id=\"80\" name=\"one column more\""), 2);
+    assert_int_equal(count(&r, "insert id=81\n"), 2);
+    assert_int_equal(count(&r, "the log has"), 0);
+    assert_int_equal(count(&r, "was altered twice"), 0);
+    assert_int_equal(count(&r, "halted: column name of app.users was dropped or renamed\n"), 2);
+    run_close(&r);
+
+    r = (struct run){0}; /* the definition that never changes */
+    print(&r, GROUPS);
+    assert_int_equal(count(&r, "insert id=80\n"), 0);
+    assert_int_equal(count(&r, "halted: columns of app.users changed: the log has 7, the table 6;"), 2);
+    run_close(&r);
+}
+
+static void test_definition_that_does_not_fit(void **state)
+{
+    (void)state;
+    struct run r = {.describes = true, .definition = NARROWED};
+    print(&r, GROUPS);
+    assert_true(count(&r, "halted: column name of app.users is varchar(20) now, not varchar(40); restart") >
+                2);
+    assert_int_equal(count(&r, "insert id=1\n"), 0);
+    assert_true(count(&r, "insert a=1,b=x\n") == 1); /* the other table goes on */
+    run_close(&r);
+
+    r = (struct run){.describes = true, .definition = GONE};
+    print(&r, GROUPS);
+    assert_true(count(&r, "halted: table app.users does not exist\n") > 2);
+    assert_int_equal(count(&r, "insert"), 0);
+    run_close(&r);
+}
+
+/* Read when the log has long gone on: rows before an ALTER were read as those behind it. */
+static void test_definition_of_later(void **state)
+{
+    (void)state;
+    struct run r = {.describes = true, .definition = OF_THE_END};
+    print(&r, GROUPS);
+    /* Behind the rows of id 72; not behind those of id 80 and the resume that follows the halt. */
+    assert_int_equal(count(&r, "app.users was altered twice"), 4);
+    assert_int_equal(count(&r, "pairs: halted: "), 0);
+    run_close(&r);
+}
+
+/* The nth definition cannot be had for now: nothing is lost, nothing comes twice. */
+static void test_definition_that_comes_late(void **state)
+{
+    (void)state;
+    struct run plain = {.describes = true};
+    bare_text(&plain, GROUPS, 1);
+    assert_true(plain.ndescribed > 8);
+    for (size_t n = 1; n <= plain.ndescribed; n++) {
+        struct run r = {.describes = true, .describe_fails = n};
+        run_open(&r, GROUPS, 1);
+        r.bare = true;
+        run_begin_all(&r);
+        assert_false(run_all(&r));
+        run_begin(&r);
+        assert_true(run_all(&r));
+        expect_same_changes(&plain, &r, n);
+        assert_int_equal(r.ndescribed, plain.ndescribed + 1);
+        run_close(&r);
+    }
+    run_close(&plain);
+}
+
 static void run_damaged(const char *base, uint32_t seed)
 {
-    struct run r;
+    struct run r = {0};
     run_open(&r, base, 3);
     run_begin_all(&r);
     uint32_t x = seed * 2654435761u + 1;
@@ -359,7 +509,7 @@ static void test_errors_tell_no_value(void **state)
 {
     (void)state;
     static const char *const secrets[] = {"in doubt", "one phase", "Zo", "Bob", "reconciled", "example.org"};
-    struct run r;
+    struct run r = {0};
     print(&r, GROUPS);
     size_t halts = 0;
     char *save = NULL;
@@ -393,7 +543,7 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--seal") == 0)
         return seal();
     if (argc == 3 && strcmp(argv[1], "--print") == 0) {
-        struct run r;
+        struct run r = {0};
         print(&r, argv[2]);
         fputs(r.text.data, stdout);
         run_close(&r);
@@ -405,6 +555,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_parts_are_the_whole),
         cmocka_unit_test(test_stream_that_breaks_anywhere),
         cmocka_unit_test(test_resume_where_the_applier_stands),
+        cmocka_unit_test(test_altered_table),
+        cmocka_unit_test(test_definition_that_does_not_fit),
+        cmocka_unit_test(test_definition_of_later),
+        cmocka_unit_test(test_definition_that_comes_late),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_errors_tell_no_value),
     };

@@ -279,7 +279,7 @@ static void test_table_check(void **state)
     } cases[] = {
         {"\x03\x0f", 2, "\xa0\x00", 2, "", 0, NULL},
         {"\x03\xfc", 2, "\x02", 1, "", 0, NULL}, /* TEXT for VARCHAR */
-        {"\x03", 1, "", 0, "", 0, "there are 1 now, not 2"},
+        {"\x03", 1, "", 0, "", 0, "the log has 1, the table 2"},
         {"\x08\x0f", 2, "\xa0\x00", 2, "", 0, "another type: id"}, /* BIGINT now */
         {"\x03\x0c", 2, "", 0, "", 0, "another type: name"},
         {"\x03\x0f", 2, "\xa0\x00", 2, "\1\1\0\4\10\2id\4name", 13, NULL},
