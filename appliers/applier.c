@@ -32,7 +32,7 @@ enum {
     RETRY_QUARANTINE_EVERY_MS = 5000,
     RETRY_QUARANTINE_KEYS = 100,
     LOG_SAME_ERROR_EVERY_MS = 60000,
-    BUSY_TRIES_TOLD = 8, /* so often in a row is more than a passing lock */
+    TROUBLE_TOLD_AFTER_MS = 3000, /* a lock that is waited for so long is more than a passing one */
     BATCH_BYTES = 2 << 20,
 };
 
@@ -52,6 +52,7 @@ struct applier {
     size_t fewer; /* 0, or at most so many transactions at once: after ERR_BUSY */
 
     struct backoff backoff;
+    mono_us busy_since;
     struct err last_error;
     mono_us last_error_logged;
     mono_us last_ping, last_stored, last_retry, idle_since;
@@ -123,6 +124,11 @@ static void log_refused(void *arg, const struct key *key, const struct err *why)
     buf_wipe_done(&text);
 }
 
+static bool is_due(mono_us last, int64_t every_ms)
+{
+    return mono_diff_us(clock_mono(), last) >= every_ms * 1000;
+}
+
 /* ---- Errors ---- */
 
 static void drop_taken(struct applier *a)
@@ -150,8 +156,10 @@ static void log_retry(struct applier *a, const struct err *err, uint32_t wait_ms
 
 static void recovered(struct applier *a)
 {
-    if (a->last_error.kind != ERR_NONE)
+    if (a->last_error.kind != ERR_NONE) {
         log_info("works again after %u tries", a->backoff.tries);
+        stat_text_set(&a->o.stats->reason, "");
+    }
     backoff_reset(&a->backoff);
     err_clear(&a->last_error);
 }
@@ -165,8 +173,8 @@ static void halt(struct applier *a, const char *why)
         show_lag(a);
 }
 
-/* What to do after an error; true if the direction has to be opened again. */
-static bool after_error(struct applier *a, const struct err *err)
+/* What to do after an error of what began at `started`; true if the direction has to be opened again. */
+static bool after_error(struct applier *a, const struct err *err, mono_us started)
 {
     uint32_t wait_ms;
 
@@ -178,8 +186,12 @@ static bool after_error(struct applier *a, const struct err *err)
         a->o.stats->retries++;
         a->fewer = a->ntxs > 1 ? (a->ntxs + 1) / 2 : 1;
         wait_ms = backoff_next_ms(&a->backoff);
-        if (a->backoff.tries >= BUSY_TRIES_TOLD)
+        if (a->backoff.tries == 1)
+            a->busy_since = started;
+        if (is_due(a->busy_since, TROUBLE_TOLD_AFTER_MS)) {
+            stat_text_set(&a->o.stats->reason, err->text);
             log_retry(a, err, wait_ms);
+        }
         stop_wait_ms(a->o.stop, wait_ms);
         return false;
     case ERR_CONFIG:
@@ -222,7 +234,7 @@ static bool open_direction(struct applier *a, struct err *err)
     if (!apply_open(&a->apply, &begun, err))
         return false;
     if (begun)
-        log_info("no checkpoint yet: starts where the binlogs end now; rows that are already there are not "
+        log_warn("no checkpoint yet: starts where the binlogs end now; rows that are already there are not "
                  "compared");
     feed_open(a->o.feed, &a->apply.stored.pos, a->apply.stored.rows_done);
     set_done(a, &a->apply.stored.pos, a->apply.stored.rows_done);
@@ -292,11 +304,6 @@ static bool apply_taken(struct applier *a, struct err *err)
     show_queue(a);
     show_lag(a);
     return true;
-}
-
-static bool is_due(mono_us last, int64_t every_ms)
-{
-    return mono_diff_us(clock_mono(), last) >= every_ms * 1000;
 }
 
 static bool far_apart(const struct pos *stored, const struct pos *pos)
@@ -392,11 +399,12 @@ static void *applier_main(void *arg)
     show_state(a, RUN_CONNECTING, "");
     while (!stop_raised(a->o.stop)) {
         struct err err = ERR_INIT;
+        mono_us started = clock_mono();
 
         if (!open) {
             open = open_direction(a, &err);
             if (!open)
-                after_error(a, &err);
+                after_error(a, &err, started);
             continue;
         }
         take_batch(a);
@@ -405,7 +413,7 @@ static void *applier_main(void *arg)
         if (work)
             a->idle_since = clock_mono();
         if (!(work ? apply_taken(a, &err) : idle(a, &err)) || !now_and_then(a, &err))
-            open = !after_error(a, &err);
+            open = !after_error(a, &err, started);
     }
     drop_taken(a);
     show_state(a, RUN_STOPPED, "");

@@ -136,7 +136,16 @@ static void batch_begin(struct batch *b, struct apply *a, struct tx *const *txs,
     b->writes = arena_alloc(&b->arena, (n + 1) * sizeof *b->writes);
 }
 
-/* Step 1. A key in quarantine is to be reconciled, unless that was refused a moment ago. */
+/* Must this key be reconciled whatever its row is? One in quarantine; and where keys of other bytes may be
+ * the same row, one whose change stands before some marker: that marker may be its own row's. */
+static bool must_reconcile(const struct batch *b, bool quarantined)
+{
+    const struct apply *a = b->a;
+
+    return quarantined || (a->link->loose_keys && link_sync_any_ahead(a->sync, a->from, b->passed));
+}
+
+/* Step 1. A key in quarantine is passed over if it was refused a moment ago. */
 static void batch_collect(struct batch *b, const struct refused *refused)
 {
     struct link_sync *sync = b->a->sync;
@@ -158,7 +167,7 @@ static void batch_collect(struct batch *b, const struct refused *refused)
                 continue;
             size_t k = batch_key_index(b, &c->key);
 
-            b->keys[k].conflict |= quarantined;
+            b->keys[k].conflict |= must_reconcile(b, quarantined);
             b->changes[b->nchanges++] = (struct batch_change){c, k};
         }
         if (tx->marker > b->passed)

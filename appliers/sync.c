@@ -43,6 +43,7 @@ struct link_sync {
     struct marker_map quarantine; /* id: 1 while the key waits */
     size_t quarantine_next;       /* slot where the next listing begins */
     _Atomic size_t nquarantined;  /* its count, for those who hold no gate */
+    uint64_t highest[2];          /* id announced, by log */
     uint64_t last_id;
     uint64_t passed[2];
     _Atomic uint64_t stored[2]; /* one direction reads the other's, as a lower bound */
@@ -238,6 +239,8 @@ static uint64_t map_get(const struct marker_map *m, const struct key *k)
 
 void link_sync_announce(struct link_sync *s, enum side log, const struct key *k, uint64_t id)
 {
+    if (id > s->highest[log])
+        s->highest[log] = id;
     map_raise(&s->markers[log], k, id, s->passed[log]);
 }
 
@@ -246,9 +249,15 @@ bool link_sync_superseded(const struct link_sync *s, enum side log, const struct
     return map_get(&s->markers[log], k) > passed;
 }
 
+bool link_sync_any_ahead(const struct link_sync *s, enum side log, uint64_t passed)
+{
+    return s->highest[log] > passed;
+}
+
 void link_sync_rebuild(struct link_sync *s, enum side log, const struct marker *markers, size_t count)
 {
     map_clear(&s->markers[log]);
+    s->highest[log] = 0;
     for (size_t i = 0; i < count; i++)
         if (markers[i].id > s->passed[log])
             link_sync_announce(s, log, &markers[i].from, markers[i].id);

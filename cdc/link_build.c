@@ -501,6 +501,24 @@ static void check_key_columns(struct build *b, enum side side)
     }
 }
 
+/* Only numbers, dates and bytes are equal to a server exactly when their canonical texts are. Collations
+ * of MariaDB pad with spaces, those named _bin too, unless they say nopad. */
+static bool is_loose(const struct column *c)
+{
+    if (c->kind == COL_ENUM || c->kind == COL_SET)
+        return true;
+    return c->kind == COL_TEXT && (c->collation == NULL || strstr(c->collation, "nopad_bin") == NULL);
+}
+
+static bool has_loose_keys(const struct link *l)
+{
+    for (size_t i = 0; i < l->nkey; i++)
+        for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+            if (is_loose(l->fields[l->key[i]].column[s]))
+                return true;
+    return false;
+}
+
 /* Two keys of one side must be two keys of the other, and each side must be able to look for
  * the other's keys. */
 static void check_key_collations(struct build *b)
@@ -680,8 +698,10 @@ struct link *link_build(const struct config_link *c, struct table *left, struct 
 
     bool mapped = build_mapped(&b), synced = build_sync_columns(&b);
     build_key(&b);
-    if (mapped)
+    if (mapped) {
         check_key_collations(&b);
+        l->loose_keys = has_loose_keys(l);
+    }
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
         if (mapped) {
             check_key_columns(&b, s);

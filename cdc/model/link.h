@@ -35,6 +35,8 @@ struct link {
     const struct column *synced_at[2];
     enum side authority; /* wins a full tie */
     bool delete_beats_update;
+    bool loose_keys; /* a server may take keys of other bytes for the same: case, accents,
+                                       * spaces at the end */
 };
 
 /* Index into fields. */

@@ -27,8 +27,8 @@
 #include "cdc/service/metrics.h"
 
 enum {
-    MAX_CONNECTIONS = 64,
-    IDLE_TIMEOUT_S = 10,
+    MAX_CONNECTIONS = 512, /* half-open ones must not keep a health check out */
+    IDLE_TIMEOUT_S = 5,
     MAX_HEADER_BYTES = 16 * 1024,
     MAX_BODY_BYTES = 64 * 1024,
     LISTEN_BACKLOG = 64,

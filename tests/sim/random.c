@@ -132,6 +132,8 @@ static void set_up(struct walk *k)
 
     world_reset(k->w, 1 + below(k, MAX_KEYS), ntables, below(k, 2) != 0,
                 below(k, 2) != 0 ? SIDE_RIGHT : SIDE_LEFT);
+    for (size_t l = 0; l < k->w->nlinks; l++)
+        k->w->link[l].loose_keys = below(k, 4) == 0; /* costs reconciles, changes nothing else */
     k->nvalues = (uint8_t)(2 + below(k, 2));
     k->careful = (uint8_t)below(k, 2);
     k->crashes_left = below(k, 3);
