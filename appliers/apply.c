@@ -138,11 +138,11 @@ static void batch_begin(struct batch *b, struct apply *a, struct tx *const *txs,
 
 /* Must this key be reconciled whatever its row is? One in quarantine; and where keys of other bytes may be
  * the same row, one whose change stands before some marker: that marker may be its own row's. */
-static bool must_reconcile(const struct batch *b, bool quarantined)
+static bool must_reconcile(const struct batch *b, const struct key *k, bool quarantined)
 {
     const struct apply *a = b->a;
 
-    return quarantined || (a->link->loose_keys && link_sync_any_ahead(a->sync, a->from, b->passed));
+    return quarantined || (a->link->loose_keys && link_sync_maybe_superseded(a->sync, a->from, k, b->passed));
 }
 
 /* Step 1. A key in quarantine is passed over if it was refused a moment ago. */
@@ -167,7 +167,7 @@ static void batch_collect(struct batch *b, const struct refused *refused)
                 continue;
             size_t k = batch_key_index(b, &c->key);
 
-            b->keys[k].conflict |= must_reconcile(b, quarantined);
+            b->keys[k].conflict |= must_reconcile(b, &c->key, quarantined);
             b->changes[b->nchanges++] = (struct batch_change){c, k};
         }
         if (tx->marker > b->passed)

@@ -454,8 +454,11 @@ static bool reconcile_some(struct apply *a, const struct key *keys, size_t nkeys
 
 bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed, struct err *err)
 {
+    /* Keys of other bytes may be one row, which must not be decided twice in one go. */
+    size_t at_once = a->link->loose_keys ? 1 : KEYS_AT_ONCE;
+
     while (nkeys > 0) {
-        size_t n = nkeys < KEYS_AT_ONCE ? nkeys : KEYS_AT_ONCE;
+        size_t n = nkeys < at_once ? nkeys : at_once;
         struct key left[KEYS_AT_ONCE];
 
         if (!reconcile_enter(a, GATE_BOTH, err))

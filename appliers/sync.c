@@ -43,7 +43,9 @@ struct link_sync {
     struct marker_map quarantine; /* id: 1 while the key waits */
     size_t quarantine_next;       /* slot where the next listing begins */
     _Atomic size_t nquarantined;  /* its count, for those who hold no gate */
+    struct marker_map folded[2];  /* the same under folded keys, if the link's keys are loose */
     uint64_t highest[2];          /* id announced, by log */
+    uint64_t highest_wild[2];     /* likewise, of keys that cannot be folded */
     uint64_t last_id;
     uint64_t passed[2];
     _Atomic uint64_t stored[2]; /* one direction reads the other's, as a lower bound */
@@ -73,12 +75,14 @@ static void map_clear(struct marker_map *m)
     *m = (struct marker_map){NULL, 0, 0};
 }
 
+static void forget_markers(struct link_sync *s, enum side log);
+
 void link_sync_free(struct link_sync *s)
 {
     if (s == NULL)
         return;
-    map_clear(&s->markers[SIDE_LEFT]);
-    map_clear(&s->markers[SIDE_RIGHT]);
+    forget_markers(s, SIDE_LEFT);
+    forget_markers(s, SIDE_RIGHT);
     map_clear(&s->quarantine);
     pthread_cond_destroy(&s->left);
     pthread_mutex_destroy(&s->lock);
@@ -237,11 +241,56 @@ static uint64_t map_get(const struct marker_map *m, const struct key *k)
     return map_slot(m, k, key_hash(k))->id;
 }
 
+/* What a case-insensitive or padding collation may take for the same, as the same bytes: ASCII letters in
+ * lower case, no spaces at the end of a part. False where that is not enough: accents, ligatures and
+ * characters that some collations ignore. folded has room for k->len bytes. */
+static bool fold_key(const struct key *k, char *folded, size_t *ret_len)
+{
+    size_t in = 0, out = 0;
+
+    while (in + 4 <= k->len) {
+        const unsigned char *p = (const unsigned char *)k->data + in;
+        size_t len = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+
+        p += 4;
+        if (len > k->len - in - 4)
+            return false;
+        in += 4 + len;
+        while (len > 0 && p[len - 1] == ' ')
+            len--;
+        for (unsigned b = 0; b < 4; b++)
+            folded[out++] = (char)(len >> 8 * b);
+        for (size_t i = 0; i < len; i++) {
+            if (p[i] < ' ' || p[i] > '~')
+                return false;
+            folded[out++] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] - 'A' + 'a' : p[i]);
+        }
+    }
+    *ret_len = out;
+    return in == k->len;
+}
+
+static void announce_folded(struct link_sync *s, enum side log, const struct key *k, uint64_t id)
+{
+    struct key folded = {NULL, 0};
+    char *bytes = mem_alloc(k->len + 1);
+
+    if (fold_key(k, bytes, &folded.len)) {
+        folded.data = bytes;
+        map_raise(&s->folded[log], &folded, id, s->passed[log]);
+    } else if (id > s->highest_wild[log]) {
+        s->highest_wild[log] = id;
+    }
+    free(bytes);
+}
+
 void link_sync_announce(struct link_sync *s, enum side log, const struct key *k, uint64_t id)
 {
     if (id > s->highest[log])
         s->highest[log] = id;
     map_raise(&s->markers[log], k, id, s->passed[log]);
+    if (s->link->loose_keys)
+        announce_folded(s, log, k, id);
 }
 
 bool link_sync_superseded(const struct link_sync *s, enum side log, const struct key *k, uint64_t passed)
@@ -249,15 +298,37 @@ bool link_sync_superseded(const struct link_sync *s, enum side log, const struct
     return map_get(&s->markers[log], k) > passed;
 }
 
-bool link_sync_any_ahead(const struct link_sync *s, enum side log, uint64_t passed)
+bool link_sync_maybe_superseded(const struct link_sync *s, enum side log, const struct key *k,
+                                uint64_t passed)
 {
-    return s->highest[log] > passed;
+    struct key folded = {NULL, 0};
+    bool maybe;
+
+    if (s->highest[log] <= passed)
+        return false;
+    char *bytes = mem_alloc(k->len + 1);
+
+    if (fold_key(k, bytes, &folded.len)) {
+        folded.data = bytes;
+        maybe = s->highest_wild[log] > passed || map_get(&s->folded[log], &folded) > passed;
+    } else {
+        maybe = true;
+    }
+    free(bytes);
+    return maybe;
+}
+
+/* All of that log. */
+static void forget_markers(struct link_sync *s, enum side log)
+{
+    map_clear(&s->markers[log]);
+    map_clear(&s->folded[log]);
+    s->highest[log] = s->highest_wild[log] = 0;
 }
 
 void link_sync_rebuild(struct link_sync *s, enum side log, const struct marker *markers, size_t count)
 {
-    map_clear(&s->markers[log]);
-    s->highest[log] = 0;
+    forget_markers(s, log);
     for (size_t i = 0; i < count; i++)
         if (markers[i].id > s->passed[log])
             link_sync_announce(s, log, &markers[i].from, markers[i].id);
@@ -265,11 +336,9 @@ void link_sync_rebuild(struct link_sync *s, enum side log, const struct marker *
 
 void link_sync_prune(struct link_sync *s, enum side log)
 {
-    struct marker_map *m = &s->markers[log];
-
     /* All ids are at most last_id: with that one passed, every entry is dead. */
-    if (m->count > 0 && s->passed[log] >= s->last_id)
-        map_clear(m);
+    if (s->markers[log].count > 0 && s->passed[log] >= s->last_id)
+        forget_markers(s, log);
 }
 
 size_t link_sync_marker_count(const struct link_sync *s, enum side log) { return s->markers[log].count; }

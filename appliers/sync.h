@@ -50,9 +50,10 @@ void link_sync_announce(struct link_sync *s, enum side log, const struct key *k,
 /* Is a change of k that stands in that log, behind the marker with id `passed` and
  * before all later ones, superseded? */
 bool link_sync_superseded(const struct link_sync *s, enum side log, const struct key *k, uint64_t passed);
-/* Does any marker, of whatever key, stand ahead in that log? Where keys of other bytes may be the same row,
- * a change behind which one stands cannot be told from a superseded one. */
-bool link_sync_any_ahead(const struct link_sync *s, enum side log, uint64_t passed);
+/* For a link with loose keys: does a marker stand ahead in that log whose key a server may take for this one?
+ * Then the change cannot be told from a superseded one. Never false where the servers say equal. */
+bool link_sync_maybe_superseded(const struct link_sync *s, enum side log, const struct key *k,
+                                uint64_t passed);
 /* Forgets all and takes the markers of that log with ids above passed(log). */
 void link_sync_rebuild(struct link_sync *s, enum side log, const struct marker *markers, size_t count);
 /* Forgets those that have been passed. */

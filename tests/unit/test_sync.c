@@ -86,6 +86,43 @@ static void test_rebuild_takes_what_is_still_ahead(void **state)
     link_sync_free(s);
 }
 
+static struct key key_of_text(char out[32], const char *text)
+{
+    size_t len = strlen(text);
+
+    memcpy(out, (char[]){(char)len, 0, 0, 0}, 4);
+    memcpy(out + 4, text, len);
+    return (struct key){out, len + 4};
+}
+
+static void test_what_a_collation_may_take_for_the_same_is_not_passed_over(void **state)
+{
+    static const struct {
+        const char *marked, *asked;
+        bool maybe;
+    } cases[] = {
+        {"abc", "abc", true},   {"abc", "ABC", true}, {"abc ", "abc", true},     {"Abc", "abc   ", true},
+        {"abc", "abd", false},  {"abc", "ab", false}, {"abc", "\xc3\xa4", true}, {"\xc3\xa4", "abc", true},
+        {"abc", "a\x01", true}, {"a-b", "ab", false},
+    };
+    const struct link loose = {.loose_keys = true};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct link_sync *s = link_sync_new(&loose);
+        char marked_text[32], asked_text[32];
+        struct key marked = key_of_text(marked_text, cases[i].marked),
+                   asked = key_of_text(asked_text, cases[i].asked);
+
+        assert_false(link_sync_maybe_superseded(s, SIDE_LEFT, &asked, 0));
+        link_sync_announce(s, SIDE_LEFT, &marked, 5);
+        assert_int_equal(link_sync_maybe_superseded(s, SIDE_LEFT, &asked, 4), cases[i].maybe);
+        assert_false(link_sync_maybe_superseded(s, SIDE_LEFT, &asked, 5));
+        assert_false(link_sync_maybe_superseded(s, SIDE_RIGHT, &asked, 4));
+        link_sync_free(s);
+    }
+}
+
 static void test_quarantine_holds_and_releases(void **state)
 {
     struct link_sync *s = link_sync_new(&link_of_test);
@@ -211,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_a_change_is_superseded_until_its_marker_has_passed),
         cmocka_unit_test(test_a_table_of_many_keys_forgets_only_what_has_passed),
         cmocka_unit_test(test_rebuild_takes_what_is_still_ahead),
+        cmocka_unit_test(test_what_a_collation_may_take_for_the_same_is_not_passed_over),
         cmocka_unit_test(test_quarantine_holds_and_releases),
         cmocka_unit_test(test_only_one_is_behind_a_gate_and_all_get_their_turn),
         cmocka_unit_test(test_a_waiter_for_both_goes_before_later_ones),
