@@ -391,7 +391,7 @@ bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k)
     return map_get(&s->quarantine, k) != 0;
 }
 
-size_t link_sync_quarantine_count(const struct link_sync *s) { return s->quarantine.count; }
+size_t link_sync_quarantine_count(const struct link_sync *s) { return s->nquarantined; }
 
 size_t link_sync_quarantine_list(struct link_sync *s, struct key *ret_keys, size_t max, struct arena *arena)
 {
