@@ -103,7 +103,8 @@ static void fail(struct supervisor *s, enum err_kind kind)
     pthread_mutex_lock(&s->lock);
     if (!s->failed) {
         s->failed = true;
-        s->exit_code = kind == ERR_CONFIG ? EXIT_USAGE : EXIT_FAILED;
+        /* Once it has worked, a privilege that is gone is a failure, and no wrong config. */
+        s->exit_code = kind == ERR_CONFIG && !s->works ? EXIT_USAGE : EXIT_FAILED;
     }
     pthread_mutex_unlock(&s->lock);
     stop_raise(&s->stop);
