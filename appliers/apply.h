@@ -1,6 +1,6 @@
 /*
  * apply.h - one direction of a link, driven step by step: takes transactions of
- * the source, writes them into the peer (PROTOCOL.md's rules 3 to 7). Knows only
+ * the source, writes them into the peer (PROTOCOL.md, rules 3 to 7). Knows only
  * stores: no thread, no clock, no log; the simulation drives the same code.
  */
 #ifndef APPLIERS_APPLY_H

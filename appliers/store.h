@@ -39,7 +39,7 @@ struct row_write {
     const struct value *after;  /* NULL: delete */
 };
 
-/* A key whose winner a side refuses (PROTOCOL: rows that cannot be written). */
+/* A key whose winner a side refuses (PROTOCOL.md, rows that cannot be written). */
 struct quarantine_entry {
     struct key key;
     enum side source; /* the direction that met it */
