@@ -155,6 +155,10 @@ TABLES = {
     "a column of another kind": ("right", "ALTER TABLE customer_db.customers MODIFY name DATE NULL", ["name"]),
     "a table that keeps no transactions": ("right", "ALTER TABLE customer_db.customers ENGINE = Aria",
                                            ["customers", "InnoDB"]),
+    "rows that a cascade deletes": ("right", "ALTER TABLE customer_db.customers ADD COLUMN parent BIGINT UNSIGNED NULL, "
+                                             "ADD CONSTRAINT family FOREIGN KEY (parent) "
+                                             "REFERENCES customer_db.customers (id) ON DELETE CASCADE",
+                                    ["customers", "family", "cascade"]),
     "binlog_format MIXED": ("left", "SET GLOBAL binlog_format = 'MIXED'", ["binlog_format", "ROW"]),
     "binlog_format STATEMENT": ("right", "SET GLOBAL binlog_format = 'STATEMENT'", ["binlog_format", "ROW"]),
     "row images without all columns": ("right", "SET GLOBAL binlog_row_image = 'MINIMAL'", ["binlog_row_image", "FULL"]),
