@@ -77,9 +77,9 @@ struct store_ops {
      * ret_rows[i] is the row of keys[i] or NULL, in the arena. keys are distinct. */
     bool (*lock)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
                  struct arena *arena, struct err *err);
-    /* Checkpoint or markers first, then the rows: rule 2. Every write needs a
-     * checkpoint or a marker, but for one of the quarantine alone. ERR_ROW carries the index in rows. Sets synced_at
-     * to now. The transaction must be rolled back after any error. */
+    /* Checkpoint or markers first, then the rows: rule 2. Every write of rows has a
+     * checkpoint or a marker. ERR_ROW carries the index in rows. Sets synced_at to now.
+     * The transaction must be rolled back after any error. */
     bool (*write)(struct store *s, const struct store_write *w, struct err *err);
     /* After an error it is not known whether it was committed. */
     bool (*commit)(struct store *s, struct err *err);
