@@ -303,7 +303,7 @@ static void watch(struct supervisor *s)
         struct pair *p = &s->pairs[i];
         for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
             p->status->direction[from].echoes = p->feed[from].echoes;
-        p->status->quarantined = link_sync_quarantine_count(p->sync);
+        p->status->stats.quarantined = link_sync_quarantine_count(p->sync);
     }
 }
 

@@ -79,3 +79,16 @@ void direction_stats_done(struct direction_stats *d)
     stat_text_done(&d->gtid);
     stat_text_done(&d->reason);
 }
+
+const int64_t stat_bucket_us[STAT_BUCKETS] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
+                                              100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000};
+
+void stat_histogram_add(struct stat_histogram *h, int64_t us)
+{
+    size_t i = 0;
+
+    while (i < STAT_BUCKETS && us > stat_bucket_us[i])
+        i++;
+    h->bucket[i]++;
+    h->sum_us += us > 0 ? (uint64_t)us : 0;
+}

@@ -28,6 +28,15 @@ void stat_text_done(struct stat_text *t);
 void stat_text_set(struct stat_text *t, const char *text); /* shortened to fit */
 void stat_text_get(struct stat_text *t, char *out, size_t size);
 
+/* How long things took: counts by upper bound, as Prometheus has them. One thread adds. */
+enum { STAT_BUCKETS = 14 };
+extern const int64_t stat_bucket_us[STAT_BUCKETS]; /* ascending upper bounds, microseconds */
+struct stat_histogram {
+    stat_count bucket[STAT_BUCKETS + 1]; /* not cumulative; the last: above all bounds */
+    stat_count sum_us;
+};
+void stat_histogram_add(struct stat_histogram *h, int64_t us);
+
 struct server_stats {
     const char *name;        /* of the server section; borrowed from the config */
     _Atomic int state;       /* enum run_state of its reader */
@@ -62,9 +71,19 @@ struct direction_stats {
     _Atomic int64_t lag_at_mono_us; /* when lag_us was told: it grows by itself from then on; 0: not told */
     _Atomic int64_t last_applied_wall_us;
     _Atomic int64_t apply_us_last; /* take from queue to commit, of the last batch */
+    struct stat_histogram apply;   /* each batch, from the queue to its commit */
     struct stat_text position;     /* applied up to: "bin.000042:19733" */
     struct stat_text gtid;
     struct stat_text reason; /* why not streaming, or why halted; "" when all is well */
+};
+
+/* Of both directions together. */
+struct link_stats {
+    stat_count quarantined;            /* keys that wait */
+    stat_count resync_scanned;         /* keys compared, since start */
+    stat_count resync_written;         /* rows */
+    stat_count resync_chunk_rows;      /* rows locked at once at the moment; 0: none yet */
+    struct stat_histogram resync_lock; /* how long each such lock was held */
 };
 
 void server_stats_init(struct server_stats *s, const char *name);

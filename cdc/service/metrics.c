@@ -135,7 +135,7 @@ static void add_quarantined(struct status *s, struct buf *out)
     for (size_t i = 0; i < s->nlinks; i++) {
         buf_adds(out, "twinlog_quarantined_rows{");
         add_label(out, "link", s->links[i].name);
-        add_count(out, s->links[i].quarantined);
+        add_count(out, s->links[i].stats.quarantined);
     }
 }
 

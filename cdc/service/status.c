@@ -294,7 +294,7 @@ static json_t *link_json(struct status_link *l)
     json_t *directions = json_object();
     for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
         json_object_set_new(directions, direction_name(from), direction_json(l, from));
-    return json_pack("{s:o, s:o}", "directions", directions, "quarantined", json_count(l->quarantined));
+    return json_pack("{s:o, s:o}", "directions", directions, "quarantined", json_count(l->stats.quarantined));
 }
 
 /* Takes the document. */

@@ -22,7 +22,7 @@ struct status_link {
     const char *name;                    /* borrowed from the config, as the server names */
     struct server_stats *server[2];      /* by side; the same one twice if both tables live there */
     struct direction_stats direction[2]; /* by the side it reads from */
-    stat_count quarantined;              /* keys that wait */
+    struct link_stats stats;
 };
 
 struct status {

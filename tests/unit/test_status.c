@@ -103,7 +103,7 @@ static void test_document(void **state)
     d->queue_items = 4;
     d->queue_bytes = 1 << 20;
     d->last_applied_wall_us = 1767607872345000;
-    s->links[0].quarantined = 12;
+    s->links[0].stats.quarantined = 12;
 
     json_t *o = document(s);
     assert_string_equal(json_string_value(at(o, "version")), "1.2.3");
@@ -301,7 +301,7 @@ static void test_metrics(void **state)
     left->lag_us = 1250000;
     left->echoes = 9;
     left->last_applied_wall_us = 1767607872345678;
-    s->links[0].quarantined = 3;
+    s->links[0].stats.quarantined = 3;
     s->links[1].direction[SIDE_LEFT].echoes = 4;
     s->links[1].direction[SIDE_RIGHT].echoes = 6;
     s->links[1].direction[SIDE_RIGHT].connected = false;
