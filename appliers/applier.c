@@ -2,8 +2,11 @@
  * applier.c - the thread of one direction.
  *
  *   closed --apply_open, feed_open--> streaming --error--> closed ...
- *                                        |
- *                                        +--ERR_HALT, lost position--> halted
+ *     ^                                  |
+ *     |                                  +--lost position--> closed, begins anew where the log ends; a resync follows
+ *     |                                  |
+ *     |                                  +--ERR_HALT--> halted
+ *     +--begins anew, once an operator's resync says which side is right--+
  *
  * Every error that leaves the outcome of a transaction unknown ends in the same
  * place as a start does: the checkpoint is read again from the peer and the feed is opened
@@ -18,6 +21,7 @@
 #include <time.h>
 
 #include "appliers/apply.h"
+#include "appliers/refusals.h"
 #include "appliers/store_mysql.h"
 #include "cdc/base/backoff.h"
 #include "cdc/base/clock.h"
@@ -29,8 +33,10 @@ enum {
     PING_EVERY_MS = 2000,
     STORE_POSITION_EVERY_MS = 10000,
     STORE_MARKER_AFTER_MS = 1000,
-    RETRY_QUARANTINE_EVERY_MS = 5000,
-    RETRY_QUARANTINE_KEYS = 100,
+    RETRY_QUARANTINE_EVERY_MS = 200, /* a look whether the time of any key has come */
+    RETRY_QUARANTINE_KEYS = 50,
+    OBSTACLES_EVERY_MS = 500,
+    OBSTACLES_KEYS = 10, /* tried for each look: what is in the way of them may have moved */
     LOG_SAME_ERROR_EVERY_MS = 60000,
     TROUBLE_TOLD_AFTER_MS = 3000, /* a lock that is waited for so long is more than a passing one */
     BATCH_BYTES = 2 << 20,
@@ -47,7 +53,7 @@ struct applier {
     bool started;
     struct apply apply;
 
-    struct tx **txs; /* taken and not yet applied */
+    struct tx **txs; /* at hand and not yet applied; the queue owns them */
     size_t ntxs, txs_cap;
     size_t fewer; /* 0, or at most so many transactions at once: after ERR_BUSY */
 
@@ -55,7 +61,12 @@ struct applier {
     mono_us busy_since;
     struct err last_error;
     mono_us last_error_logged;
-    mono_us last_ping, last_stored, last_retry, idle_since;
+    mono_us last_ping, last_stored, last_retry, last_obstacles, idle_since;
+    struct refusals refusals;
+    bool anew; /* the next opening begins where the log ends */
+    enum job_cause anew_cause;
+    char anew_why[JOB_TEXT];
+    bool was_halted;
     uint64_t foreign_bytes; /* of the source when the position was last stored */
     struct pos done;        /* all up to here is applied, whatever is stored */
     bool in_parts;          /* the transaction behind it is applied in part */
@@ -112,16 +123,17 @@ static void show_lag(struct applier *a)
     a->o.stats->lag_at_mono_us = clock_mono().v;
 }
 
-static void log_refused(void *arg, const struct key *key, const struct err *why)
+static void tell_refused(void *arg, const struct key *key, const struct err *why)
 {
-    const struct applier *a = arg;
-    struct buf text = BUF_INIT;
-    char name[256];
+    struct applier *a = arg;
 
-    key_print(a->o.link, key, &text);
-    log_warn("row %s cannot be written: %s; it waits in quarantine, the stream goes on",
-             log_key(text.data, text.len, name, sizeof name), why->text);
-    buf_wipe_done(&text);
+    refusals_tell(&a->refusals, key, why);
+}
+
+static void tell_event(const struct applier *a, enum event_kind kind, const char *text)
+{
+    if (a->o.event != NULL)
+        a->o.event(a->o.event_arg, &(struct event){kind, a->o.link->name, direction_name(a->o.from), text});
 }
 
 static bool is_due(mono_us last, int64_t every_ms)
@@ -135,9 +147,7 @@ static void drop_taken(struct applier *a)
 {
     if (a->ntxs > 0 && a->behind_since.v == 0)
         a->behind_since = a->txs[0]->committed_at.v > 0 ? a->txs[0]->committed_at : clock_wall();
-    for (size_t i = 0; i < a->ntxs; i++)
-        tx_free(a->txs[i]);
-    a->ntxs = 0;
+    a->ntxs = 0; /* the queue has them until the feed is opened again */
 }
 
 /* A trouble that stays is told once, and then once a minute. */
@@ -164,13 +174,32 @@ static void recovered(struct applier *a)
     err_clear(&a->last_error);
 }
 
-static void halt(struct applier *a, const char *why)
+/* The next opening gives up what has been read so far. */
+static void begin_anew(struct applier *a, enum job_cause cause, const char *why)
+{
+    a->anew = true;
+    a->anew_cause = cause;
+    snprintf(a->anew_why, sizeof a->anew_why, "%s", why);
+}
+
+/* Until the stop flag is up, or an operator says which side is right: then true. */
+static bool halt(struct applier *a, const char *why)
 {
     drop_taken(a);
+    queue_restart(&a->o.feed->queue); /* a full one would hold up the reader, and with it every other link of that server */
     show_state(a, RUN_HALTED, why);
     log_error("halted: %s", why);
-    while (!stop_wait_ms(a->o.stop, IDLE_WAIT_MS))
+    tell_event(a, EVENT_HALTED, why);
+    a->was_halted = true;
+    while (!stop_wait_ms(a->o.stop, IDLE_WAIT_MS)) {
         show_lag(a);
+        if (resyncer_takes_over(a->o.resyncer, a->o.from)) {
+            begin_anew(a, JOB_TRIGGER, "");
+            show_state(a, RUN_CONNECTING, "begins anew");
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What to do after an error of what began at `started`; true if the direction has to be opened again. */
@@ -199,9 +228,15 @@ static bool after_error(struct applier *a, const struct err *err, mono_us starte
         a->o.fatal(a->o.fatal_arg, err);
         stop_wait_ms(a->o.stop, 60000);
         return false;
-    case ERR_HALT:
     case ERR_LOST:
-    case ERR_ROW: halt(a, err->text); return false;
+        drop_taken(a);
+        begin_anew(a, JOB_LOST_POSITION, err->text);
+        show_state(a, RUN_CONNECTING, err->text);
+        log_error("the position is lost: %s; begins anew where the binlog ends now, a resync compares all rows",
+                  err->text);
+        return true;
+    case ERR_HALT:
+    case ERR_ROW: return halt(a, err->text);
     case ERR_RETRY:
     case ERR_NONE: break;
     }
@@ -234,22 +269,29 @@ static bool open_direction(struct applier *a, struct err *err)
     if (!apply_open(&a->apply, &begun, err))
         return false;
     if (begun)
-        log_warn("no checkpoint yet: starts where the binlogs end now; rows that are already there are not "
-                 "compared");
+        log_info("no checkpoint yet: starts where the binlogs end now");
+    if (a->anew && !apply_begin_again(&a->apply, a->anew_cause, a->anew_why, err))
+        return false;
+    a->anew = false;
     feed_open(a->o.feed, &a->apply.stored.pos, a->apply.stored.rows_done);
+    apply_is_open(&a->apply);
+    if (a->was_halted)
+        tell_event(a, EVENT_RECOVERED, "the halted direction has begun anew");
+    a->was_halted = false;
     set_done(a, &a->apply.stored.pos, a->apply.stored.rows_done);
     show_state(a, RUN_STREAMING, "");
     a->last_stored = a->last_ping = clock_mono();
     return true;
 }
 
-static bool feed_has_ended(struct applier *a, char *ret_why, size_t size)
+static bool feed_has_ended(struct applier *a, bool *ret_lost, char *ret_why, size_t size)
 {
     struct feed *f = a->o.feed;
 
     pthread_mutex_lock(&f->lock);
     bool ended = f->lost || f->halted;
 
+    *ret_lost = f->lost;
     if (ended)
         snprintf(ret_why, size, "%s", f->lost ? f->lost_why : f->halted_why);
     pthread_mutex_unlock(&f->lock);
@@ -274,7 +316,7 @@ static void take_batch(struct applier *a)
     if (a->ntxs > 0)
         return; /* to be tried again */
     while (a->ntxs < a->o.batch_rows && rows < a->o.batch_rows && bytes < BATCH_BYTES &&
-           queue_take(&a->o.feed->queue, a->ntxs == 0 ? IDLE_WAIT_MS : 0, &item) == QUEUE_OK) {
+           queue_peek(&a->o.feed->queue, a->ntxs, a->ntxs == 0 ? IDLE_WAIT_MS : 0, &item) == QUEUE_OK) {
         take(a, item);
         rows += a->txs[a->ntxs - 1]->nchanges;
         bytes += tx_bytes(a->txs[a->ntxs - 1]);
@@ -292,10 +334,14 @@ static bool apply_taken(struct applier *a, struct err *err)
     set_done(a, &a->txs[n - 1]->pos, a->txs[n - 1]->rows_done);
     a->o.stats->apply_us_last = mono_diff_us(clock_mono(), oldest);
     a->o.stats->last_applied_wall_us = clock_wall().v;
+    stat_histogram_add(&a->o.stats->apply, a->o.stats->apply_us_last);
     log_debug("applied %zu transactions, %.2f ms after the first was read", n,
               a->o.stats->apply_us_last / 1e3);
-    for (size_t i = 0; i < n; i++)
-        tx_free(a->txs[i]);
+    queue_pop(&a->o.feed->queue, n);
+    if (link_sync_quarantine_count(a->o.sync) > 0 && is_due(a->last_obstacles, OBSTACLES_EVERY_MS)) {
+        a->last_obstacles = clock_mono();
+        quarantine_obstacle_moved(link_sync_quarantine(a->o.sync), OBSTACLES_KEYS);
+    }
     a->ntxs -= n;
     memmove(a->txs, a->txs + n, a->ntxs * sizeof(struct tx *));
     a->fewer = 0;
@@ -355,10 +401,9 @@ static bool store_idle_position(struct applier *a, struct err *err)
 /* What is due whether the stream rests or not. Either direction tries the quarantine: the other may be halted. */
 static bool now_and_then(struct applier *a, struct err *err)
 {
-    if (is_due(a->last_retry, RETRY_QUARANTINE_EVERY_MS)) {
+    if (link_sync_quarantine_count(a->o.sync) > 0 && is_due(a->last_retry, RETRY_QUARANTINE_EVERY_MS)) {
         a->last_retry = clock_mono();
-        if (link_sync_quarantine_count(a->o.sync) > 0 &&
-            !apply_retry_quarantine(&a->apply, RETRY_QUARANTINE_KEYS, err))
+        if (!apply_retry_quarantine(&a->apply, RETRY_QUARANTINE_KEYS, clock_wall(), err))
             return false;
     }
     /* Batches may bring nothing to write for long: only markers, or superseded changes. */
@@ -373,9 +418,10 @@ static bool now_and_then(struct applier *a, struct err *err)
 static bool idle(struct applier *a, struct err *err)
 {
     char why[256];
+    bool lost;
 
-    if (feed_has_ended(a, why, sizeof why))
-        return err_set(err, ERR_HALT, 0, "%s", why);
+    if (feed_has_ended(a, &lost, why, sizeof why))
+        return err_set(err, lost ? ERR_LOST : ERR_HALT, 0, "%s", why);
     if (is_due(a->last_ping, PING_EVERY_MS)) {
         for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
             if (!store_mysql_ping(a->apply.stores[s], err))
@@ -434,8 +480,14 @@ struct applier *applier_new(const struct applier_options *o)
     a->o = *o;
     snprintf(a->name, sizeof a->name, "%s %s", o->link->name, direction_arrow(o->from));
     apply_init(&a->apply, o->link, o->from, o->sync, left, right, o->stop, o->stats);
-    a->apply.on_refused = log_refused;
+    a->apply.on_refused = tell_refused;
     a->apply.on_refused_arg = a;
+    a->apply.on_begin = resyncer_on_begin;
+    a->apply.on_begin_arg = o->resyncer;
+    a->refusals = (struct refusals){.link = o->link,
+                                    .event = o->event,
+                                    .event_arg = o->event_arg,
+                                    .direction = direction_name(o->from)};
     backoff_init(&a->backoff, 20, 10000);
     return a;
 }

@@ -4,6 +4,7 @@
 #ifndef APPLIERS_APPLIER_H
 #define APPLIERS_APPLIER_H
 
+#include "appliers/resyncer.h"
 #include "appliers/sync.h"
 #include "cdc/base/clock.h"
 #include "cdc/base/stop.h"
@@ -22,6 +23,9 @@ struct applier_options {
     struct feed *feed;
     size_t batch_rows;
     struct direction_stats *stats;
+    struct resyncer *resyncer; /* of the link; borrowed */
+    void (*event)(void *arg, const struct event *e); /* must not block; may be NULL */
+    void *event_arg;
     struct stop *stop;
     void (*fatal)(void *arg, const struct err *err); /* as for the reader */
     void *fatal_arg;

@@ -50,11 +50,27 @@ bool apply_open(struct apply *a, bool *ret_begun, struct err *err)
 {
     if (!link_sync_enter(a->sync, GATE_BOTH, a->stop, err))
         return false;
+    link_sync_set_open(a->sync, a->from, false); /* until the feed is opened anew: apply_is_open() */
     bool ok = reconcile_recover(a, true, ret_begun, err);
 
     a->purged = 0;
     link_sync_leave(a->sync, GATE_BOTH);
     return ok;
+}
+
+bool apply_begin_again(struct apply *a, enum job_cause cause, const char *why, struct err *err)
+{
+    a->purged = 0;
+    return reconcile_begin_again(a, cause, why, err);
+}
+
+void apply_is_open(struct apply *a) { link_sync_set_open(a->sync, a->from, true); }
+
+/* With a gate held: after an error whose outcome is not known, nobody can say what is still to be applied. */
+static void note_doubt(struct apply *a, const struct err *err)
+{
+    if (err->kind == ERR_RETRY)
+        link_sync_set_open(a->sync, a->from, false);
 }
 
 /* ---- A batch ---- */
@@ -353,6 +369,8 @@ static enum batch_result batch_run(struct batch *b, const struct refused *refuse
         if (b->nwrites == 0)
             peer->ops->rollback(peer);
     }
+    for (size_t i = 0; i < b->ntxs; i++)
+        b->txs[i]->applied = true;
     link_sync_set_passed(a->sync, a->from, b->passed);
     link_sync_prune(a->sync, a->from);
     batch_count(b);
@@ -361,9 +379,9 @@ static enum batch_result batch_run(struct batch *b, const struct refused *refuse
 
 /* Reconciles and remembers which keys were refused. passed: by the end of the batch. */
 static bool settle_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed,
-                        struct refused *r, struct err *err)
+                        enum reconcile_why why, struct refused *r, struct err *err)
 {
-    if (!reconcile_keys(a, keys, nkeys, passed, err))
+    if (!reconcile_keys(a, keys, nkeys, passed, why, err))
         return false;
     if (!reconcile_enter(a, gate_of(side_peer(a->from)), err))
         return false;
@@ -383,7 +401,7 @@ static bool settle_conflicts(struct batch *b, struct refused *r, struct err *err
     for (size_t i = 0; i < b->nkeys; i++)
         if (b->keys[i].conflict)
             keys[n++] = b->keys[i].key;
-    return settle_keys(b->a, keys, n, b->passed, r, err);
+    return settle_keys(b->a, keys, n, b->passed, RECONCILE_CONFLICT, r, err);
 }
 
 bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *err)
@@ -401,6 +419,8 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
         batch_begin(&b, a, txs, ntxs);
         enum batch_result result = batch_run(&b, &refused, mode, err);
 
+        if (result == BATCH_FAILED)
+            note_doubt(a, err);
         link_sync_leave(a->sync, gate_of(side_peer(a->from)));
         switch (result) {
         case BATCH_DONE:
@@ -412,7 +432,8 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
             if (mode != WRITE_PARKED)
                 mode++;
             else if (err->index < b.nwrites)
-                again = settle_keys(a, &b.writes[err->index].key, 1, b.passed, &refused, err);
+                again = settle_keys(a, &b.writes[err->index].key, 1, b.passed, RECONCILE_REFUSED, &refused,
+                                    err);
             else
                 again = err_set(err, ERR_HALT, err->code, "a row was refused, but not which: %s", err->text);
             break;
@@ -445,7 +466,7 @@ bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err)
     return ok;
 }
 
-bool apply_retry_quarantine(struct apply *a, size_t max, struct err *err)
+bool apply_retry_quarantine(struct apply *a, size_t max, wall_us now, struct err *err)
 {
     struct key *keys = mem_zalloc(max, sizeof *keys);
     struct arena arena;
@@ -453,10 +474,10 @@ bool apply_retry_quarantine(struct apply *a, size_t max, struct err *err)
 
     arena_init(&arena);
     if (reconcile_enter(a, gate_of(side_peer(a->from)), err)) {
-        size_t n = link_sync_quarantine_list(a->sync, keys, max, &arena);
+        size_t n = quarantine_take_due(link_sync_quarantine(a->sync), now, keys, max, &arena);
 
         link_sync_leave(a->sync, gate_of(side_peer(a->from)));
-        ok = reconcile_keys(a, keys, n, UINT64_MAX, err);
+        ok = reconcile_keys(a, keys, n, UINT64_MAX, RECONCILE_RETRY, err);
     }
     arena_done(&arena);
     free(keys);

@@ -1,7 +1,7 @@
 /*
  * apply.h - one direction of a link, driven step by step: takes transactions of
  * the source, writes them into the peer (PROTOCOL.md, rules 3 to 7). Knows only
- * stores: no thread, no clock, no log; the simulation drives the same code.
+ * stores: no thread, no log, and a clock for time stamps alone; the simulation drives the same code.
  */
 #ifndef APPLIERS_APPLY_H
 #define APPLIERS_APPLY_H
@@ -21,6 +21,13 @@ struct apply {
     /* Tells that a key has gone into quarantine; may be NULL. */
     void (*on_refused)(void *arg, const struct key *key, const struct err *why);
     void *on_refused_arg;
+    /* A direction is about to begin where its log ends now (cause JOB_FIRST_START, JOB_LOST_POSITION, or JOB_TRIGGER for
+     * one that was halted): whatever stands in the tables by then must be compared, so this must store a resync before
+     * it returns true. Called with both gates held and no transaction open; stored: the job that the left side has, if it
+     * is known. NULL: nobody cares. */
+    bool (*on_begin)(void *arg, struct apply *a, enum side from, enum job_cause cause, const char *why,
+                     const struct resync_state *stored, struct err *err);
+    void *on_begin_arg;
 
     struct checkpoint stored; /* what the peer's checkpoint row says; owned */
     uint64_t purged;          /* markers up to here are gone from the peer */
@@ -35,6 +42,10 @@ void apply_done(struct apply *a);
  * start again from a->stored. Where a direction has no checkpoint yet, both
  * get theirs: where the logs end now, *ret_begun tells. */
 bool apply_open(struct apply *a, bool *ret_begun, struct err *err);
+/* After an apply_open(): gives up a->stored and begins where the log ends now, see reconcile_begin_again(). */
+bool apply_begin_again(struct apply *a, enum job_cause cause, const char *why, struct err *err);
+/* The stream has been opened at a->stored: from here on what is pending is known. */
+void apply_is_open(struct apply *a);
 
 /* Applies transactions, in order, in one transaction of the peer. They stay the
  * caller's. ERR_BUSY: nothing was written, again with fewer or later. ERR_RETRY:
@@ -45,7 +56,7 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
  * writes only if it says anything new. Errors likewise. */
 bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err);
 
-/* Tries at most max of the keys in quarantine again. That one is refused again is no error. */
-bool apply_retry_quarantine(struct apply *a, size_t max, struct err *err);
+/* Tries at most max of the keys in quarantine again whose time has come. That one is refused again is no error. */
+bool apply_retry_quarantine(struct apply *a, size_t max, wall_us now, struct err *err);
 
 #endif

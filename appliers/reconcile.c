@@ -27,45 +27,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "appliers/decide.h"
 #include "appliers/park.h"
-#include "appliers/winner.h"
 #include "cdc/base/mem.h"
 
 enum { KEYS_AT_ONCE = 64 }; /* of one reconcile: locks are held on both sides meanwhile */
-
-/* ---- The winner ---- */
-
-static struct winner_row winner_row_of(const struct link *link, const struct value *row)
-{
-    struct winner_row w = {INT64_MIN, INT64_MIN};
-    int64_t n;
-
-    if (value_to_int64(&row[link_version_field(link)], &n))
-        w.version = n;
-    if (value_to_us(&row[link_updated_field(link)], &n))
-        w.updated_us = n;
-    return w;
-}
-
-static enum side choose(const struct link *link, const struct value *left, const struct value *right,
-                        enum winner_why *ret_why)
-{
-    struct winner_rule rule = {link->authority, link->delete_beats_update};
-    struct winner_row l, r;
-
-    if (left != NULL)
-        l = winner_row_of(link, left);
-    if (right != NULL)
-        r = winner_row_of(link, right);
-    return winner_choose(&rule, left ? &l : NULL, right ? &r : NULL, ret_why);
-}
-
-static bool same_row(const struct link *link, const struct value *a, const struct value *b)
-{
-    if (a == NULL || b == NULL)
-        return a == b;
-    return row_equal(link, a, b);
-}
 
 /* ---- One transaction a side ---- */
 
@@ -73,14 +39,51 @@ struct plan {
     struct row_write *writes[2]; /* by side */
     size_t nwrites[2];
     struct marker *markers;   /* one a key */
-    size_t decided[4], equal; /* how, by enum winner_why */
+    struct conflict_record *conflicts;
+    size_t nconflicts, equal;
+    enum side source; /* of the last write */
 };
 
+/* Is it settled beforehand whose row it is? A fast forward that was refused is no conflict, and neither is its
+ * next try, as long as only the side wrote whose row waits. */
+static bool is_preferred(const struct apply *a, const struct key *key, enum reconcile_why why,
+                         enum side *ret_side)
+{
+    if (why == RECONCILE_REFUSED) {
+        *ret_side = a->from;
+        return true;
+    }
+    return quarantine_source(link_sync_quarantine(a->sync), key, ret_side) &&
+           (why == RECONCILE_RETRY || *ret_side == a->from);
+}
+
+static struct decision decide(const struct apply *a, const struct key *key, enum reconcile_why why,
+                              const struct value *left, const struct value *right)
+{
+    enum side preferred;
+
+    if (is_preferred(a, key, why, &preferred))
+        return (struct decision){preferred, false, RULE_VERSION};
+    return decide_conflict(a->link, link_sync_order(a->sync), left, right);
+}
+
+static void plan_record(const struct apply *a, struct plan *p, const struct key *key, const struct value *left,
+                        const struct value *right, const struct decision *d, struct arena *arena)
+{
+    struct conflict_record *r = &p->conflicts[p->nconflicts++];
+    enum conflict_met met = a->from == SIDE_LEFT ? MET_LEFT_TO_RIGHT : MET_RIGHT_TO_LEFT;
+
+    decide_record(a->link, key, left, right, met, d, arena, r);
+    r->id = link_sync_next_conflict(a->sync);
+}
+
 static void plan_make(const struct apply *a, struct plan *p, const struct key *keys, size_t nkeys,
-                      const struct value *const *const rows[2], struct arena *arena)
+                      const struct value *const *const rows[2], enum reconcile_why why, struct arena *arena)
 {
     memset(p, 0, sizeof *p);
     p->markers = arena_alloc(arena, nkeys * sizeof *p->markers);
+    p->conflicts = arena_alloc(arena, nkeys * sizeof *p->conflicts);
+    p->source = a->from;
     for (int s = 0; s < 2; s++)
         p->writes[s] = arena_alloc(arena, nkeys * sizeof *p->writes[s]);
     assert(rows[SIDE_LEFT] != NULL && rows[SIDE_RIGHT] != NULL);
@@ -88,26 +91,33 @@ static void plan_make(const struct apply *a, struct plan *p, const struct key *k
         const struct value *left = rows[SIDE_LEFT][i], *right = rows[SIDE_RIGHT][i];
 
         p->markers[i] = (struct marker){link_sync_next_id(a->sync), keys[i], keys[i]};
-        if (same_row(a->link, left, right)) {
+        if (decide_same(a->link, left, right)) {
             p->equal++;
             continue;
         }
-        enum winner_why why;
-        enum side winner = choose(a->link, left, right, &why), loser = side_peer(winner);
-        size_t n = p->nwrites[loser]++;
+        struct decision d = decide(a, &keys[i], why, left, right);
+        enum side loser = side_peer(d.winner);
 
-        p->decided[why]++;
-        p->writes[loser][n] = (struct row_write){keys[i], rows[loser][i], rows[winner][i]};
+        p->source = d.winner;
+        p->writes[loser][p->nwrites[loser]++] = (struct row_write){keys[i], rows[loser][i], rows[d.winner][i]};
+        if (d.conflict)
+            plan_record(a, p, &keys[i], left, right, &d, arena);
     }
 }
 
-static void count_decided(struct direction_stats *stats, const struct plan *p)
+static void count_decided(const struct apply *a, const struct plan *p)
 {
-    stats->conflicts_version += p->decided[WINNER_VERSION];
-    stats->conflicts_updated_at += p->decided[WINNER_UPDATED_AT];
-    stats->conflicts_authority += p->decided[WINNER_AUTHORITY];
-    stats->conflicts_delete += p->decided[WINNER_DELETE];
-    stats->conflicts_equal += p->equal;
+    stat_count *const counts[] = {
+        [RULE_VERSION] = &a->stats->conflicts_version, [RULE_UPDATED_AT] = &a->stats->conflicts_updated_at,
+        [RULE_AUTHORITY] = &a->stats->conflicts_authority, [RULE_DELETE] = &a->stats->conflicts_delete,
+        [RULE_FORCE] = &a->stats->conflicts_force,
+    };
+
+    for (size_t i = 0; i < p->nconflicts; i++) {
+        ++*counts[p->conflicts[i].rule];
+        conflicts_add(link_sync_conflicts(a->sync), &p->conflicts[i], clock_wall());
+    }
+    a->stats->conflicts_equal += p->equal;
 }
 
 static bool lock_both(struct apply *a, const struct key *keys, size_t nkeys, const struct value **rows[2],
@@ -132,12 +142,18 @@ static bool write_both(struct apply *a, const struct plan *p, const struct key *
                        const uint64_t *drop, size_t ndrop, struct arena *arena, struct err *err)
 {
     struct key *release = arena_alloc(arena, nkeys * sizeof *release);
+    struct conflict_record *lost = arena_alloc(arena, (p->nconflicts + 1) * sizeof *lost);
     size_t nrelease = 0;
 
     for (size_t i = 0; i < nkeys; i++)
         if (link_sync_is_quarantined(a->sync, &keys[i]))
             release[nrelease++] = keys[i];
-    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+    for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+        size_t nlost = 0;
+
+        for (size_t i = 0; i < p->nconflicts; i++)
+            if (p->conflicts[i].winner != s)
+                lost[nlost++] = p->conflicts[i];
         struct store_write w = {
             .markers = p->markers,
             .nmarkers = nkeys,
@@ -147,6 +163,8 @@ static bool write_both(struct apply *a, const struct plan *p, const struct key *
             .nrows = p->nwrites[s],
             .release = release,
             .nrelease = nrelease,
+            .conflicts = lost,
+            .nconflicts = nlost,
         };
         if (!a->stores[s]->ops->write(a->stores[s], &w, err)) {
             return err_prefix(err, "reconcile: write %s row", side_name(s));
@@ -178,9 +196,9 @@ static void rollback_both(struct apply *a)
 }
 
 /* With both gates held and nothing in doubt but the halves named by drop. ERR_ROW: one of
- * the rows is refused, nothing was changed. */
-static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nkeys, const uint64_t *drop,
-                              size_t ndrop, struct err *err)
+ * the rows is refused, nothing was changed; *ret_source is the side it came from, if it was one key. */
+static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nkeys, enum reconcile_why why,
+                              const uint64_t *drop, size_t ndrop, enum side *ret_source, struct err *err)
 {
     struct arena arena;
     const struct value **rows[2] = {NULL, NULL};
@@ -188,18 +206,20 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
     bool ok = false;
 
     arena_init(&arena);
+    *ret_source = a->from;
     if (!lock_both(a, keys, nkeys, rows, &arena, err))
         goto out;
-    plan_make(a, &plan, keys, nkeys, (const struct value *const *const *)rows, &arena);
+    plan_make(a, &plan, keys, nkeys, (const struct value *const *const *)rows, why, &arena);
+    *ret_source = plan.source;
     if (nkeys > 1)
         plan_park(a, &plan, &arena);
     if (!write_both(a, &plan, keys, nkeys, drop, ndrop, &arena, err))
         goto out;
     ok = commit_both(a, plan.markers, nkeys, err);
     if (ok) {
-        count_decided(a->stats, &plan);
+        count_decided(a, &plan);
         for (size_t i = 0; i < nkeys; i++)
-            link_sync_release(a->sync, &keys[i]);
+            quarantine_release(link_sync_quarantine(a->sync), &keys[i]);
     }
 out:
     if (!ok)
@@ -210,15 +230,16 @@ out:
 
 /* ---- Quarantine ---- */
 
-/* With both gates held: the promise to reconcile the key later, on both sides. Either row
+/* The promise to reconcile the key later, on both sides. Either row
  * alone would do; after a crash the union of both counts. It comes with a marker, as
  * a reconcile does: what stands before it is covered by the promise; and where it
  * replaces a half, the half's id stays the lower one. Were the half just dropped, its id would be
  * known to nobody after a crash, though it stands in a log, and could be given again. */
-static bool quarantine_key(struct apply *a, const struct key *key, const struct err *why,
-                           const uint64_t *drop, size_t ndrop, struct err *err)
+bool reconcile_quarantine(struct apply *a, const struct key *key, enum side source, const struct err *why,
+                          const uint64_t *drop, size_t ndrop, struct err *err)
 {
-    struct quarantine_entry entry = {*key, a->from, why->code, why->text};
+    struct quarantine *q = link_sync_quarantine(a->sync);
+    struct quarantine_entry entry = {.key = *key, .source = source, .code = why->code, .why = why->text};
     struct marker marker = {link_sync_next_id(a->sync), *key, *key};
     struct store_write w = {
         .markers = &marker,
@@ -230,6 +251,10 @@ static bool quarantine_key(struct apply *a, const struct key *key, const struct 
     };
     bool ok = true;
 
+    if (a->link->max_quarantined > 0 && quarantine_count(q) >= a->link->max_quarantined)
+        return err_set(err, ERR_HALT, why->code,
+                       "%zu keys wait in quarantine already (limits.quarantine_keys), and one more is refused: %s",
+                       quarantine_count(q), why->text);
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT && ok; s++)
         ok = a->stores[s]->ops->lock(a->stores[s], NULL, 0, NULL, NULL, err) &&
              a->stores[s]->ops->write(a->stores[s], &w, err);
@@ -239,28 +264,33 @@ static bool quarantine_key(struct apply *a, const struct key *key, const struct 
     }
     if (a->on_refused != NULL)
         a->on_refused(a->on_refused_arg, key, why);
-    link_sync_quarantine(a->sync, key);
+    quarantine_refused(q, &entry, clock_wall());
     return true;
 }
 
 /* One by one: what is refused waits in quarantine. With both gates held. */
-static bool reconcile_each(struct apply *a, const struct key *keys, size_t nkeys, const uint64_t *drop,
-                           struct err *err)
+static bool reconcile_each(struct apply *a, const struct key *keys, size_t nkeys, enum reconcile_why reason,
+                           const uint64_t *drop, struct err *err)
 {
     for (size_t i = 0; i < nkeys; i++) {
         const uint64_t *half = drop != NULL ? &drop[i] : NULL;
         struct err why = ERR_INIT;
+        enum side source;
 
-        if (reconcile_at_once(a, &keys[i], 1, half, half != NULL, &why))
+        if (reconcile_at_once(a, &keys[i], 1, reason, half, half != NULL, &source, &why))
             continue;
         if (why.kind != ERR_ROW) {
             *err = why;
             return false;
         }
         /* That one waits already need not be written again. */
-        if (half == NULL && link_sync_is_quarantined(a->sync, &keys[i]))
+        if (half == NULL && link_sync_is_quarantined(a->sync, &keys[i])) {
+            struct quarantine_entry e = {.key = keys[i], .source = source, .code = why.code, .why = why.text};
+
+            quarantine_refused(link_sync_quarantine(a->sync), &e, clock_wall());
             continue;
-        if (!quarantine_key(a, &keys[i], &why, half, half != NULL, err))
+        }
+        if (!reconcile_quarantine(a, &keys[i], source, &why, half, half != NULL, err))
             return false;
     }
     return true;
@@ -350,10 +380,10 @@ static void take_state(struct apply *a, bool reopened, const struct store_state 
             link_sync_set_passed(a->sync, from, stored);
         link_sync_rebuild(a->sync, from, state[from].markers, state[from].nmarkers);
     }
-    link_sync_release_all(a->sync);
+    quarantine_clear(link_sync_quarantine(a->sync));
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         for (size_t i = 0; i < state[s].nquarantined; i++)
-            link_sync_quarantine(a->sync, &state[s].quarantined[i]);
+            quarantine_restore(link_sync_quarantine(a->sync), &state[s].quarantined[i], clock_wall());
     if (reopened) {
         link_sync_set_live(a->sync, a->from);
         a->stored.rows_done = state[side_peer(a->from)].checkpoint.rows_done;
@@ -376,6 +406,7 @@ bool reconcile_recover(struct apply *a, bool reopened, bool *ret_begun, struct e
         goto out;
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
         link_sync_saw_id(a->sync, state[s].checkpoint.marker);
+        link_sync_saw_conflict(a->sync, state[s].last_conflict);
         for (size_t i = 0; i < state[s].nmarkers; i++)
             link_sync_saw_id(a->sync, state[s].markers[i].id);
     }
@@ -385,6 +416,10 @@ bool reconcile_recover(struct apply *a, bool reopened, bool *ret_begun, struct e
     for (int from = SIDE_LEFT; from <= SIDE_RIGHT; from++) {
         if (state[side_peer(from)].has_checkpoint)
             continue;
+        if (a->on_begin != NULL &&
+            !a->on_begin(a->on_begin_arg, a, from, JOB_FIRST_START, "",
+                         state[SIDE_LEFT].has_resync ? &state[SIDE_LEFT].resync : NULL, err))
+            goto out;
         if (!begin_direction(a, from, &state[side_peer(from)], err))
             goto out;
         *ret_begun = true;
@@ -393,13 +428,35 @@ bool reconcile_recover(struct apply *a, bool reopened, bool *ret_begun, struct e
     uint64_t passed[2] = {link_sync_stored(a->sync, SIDE_LEFT), link_sync_stored(a->sync, SIDE_RIGHT)};
     size_t nhalves = find_halves(state, passed[0] < passed[1] ? passed[0] : passed[1], &arena, &keys, &ids);
 
-    ok = reconcile_each(a, keys, nhalves, ids, err);
+    ok = reconcile_each(a, keys, nhalves, RECONCILE_RETRY, ids, err);
     if (ok)
         link_sync_set_in_doubt(a->sync, false);
 out:
     store_state_done(&state[SIDE_LEFT]);
     store_state_done(&state[SIDE_RIGHT]);
     arena_done(&arena);
+    return ok;
+}
+
+bool reconcile_begin_again(struct apply *a, enum job_cause cause, const char *why, struct err *err)
+{
+    struct store_state peer_state = {0};
+    enum side from = a->from;
+
+    if (!reconcile_enter(a, GATE_BOTH, err))
+        return false;
+    bool ok = (a->on_begin == NULL || a->on_begin(a->on_begin_arg, a, from, cause, why, NULL, err)) &&
+              begin_direction(a, from, &peer_state, err);
+
+    if (ok) {
+        link_sync_set_stored(a->sync, from, peer_state.checkpoint.marker);
+        link_sync_set_passed(a->sync, from, peer_state.checkpoint.marker);
+        link_sync_rebuild(a->sync, from, NULL, 0);
+        a->stored.rows_done = 0;
+        a->stored.marker = peer_state.checkpoint.marker;
+        pos_move(&a->stored.pos, &peer_state.checkpoint.pos);
+    }
+    link_sync_leave(a->sync, GATE_BOTH);
     return ok;
 }
 
@@ -440,19 +497,23 @@ static size_t leave_out_superseded(const struct apply *a, const struct key *keys
 }
 
 /* With both gates held, at most KEYS_AT_ONCE. */
-static bool reconcile_some(struct apply *a, const struct key *keys, size_t nkeys, struct err *err)
+static bool reconcile_some(struct apply *a, const struct key *keys, size_t nkeys, enum reconcile_why why,
+                           struct err *err)
 {
+    enum side source;
+
     if (nkeys > 1) {
-        if (reconcile_at_once(a, keys, nkeys, NULL, 0, err))
+        if (reconcile_at_once(a, keys, nkeys, why, NULL, 0, &source, err))
             return true;
         if (err->kind != ERR_ROW && err->kind != ERR_BUSY)
             return false;
         /* One key that is refused or locked for long must not hold up the others. */
     }
-    return reconcile_each(a, keys, nkeys, NULL, err);
+    return reconcile_each(a, keys, nkeys, why, NULL, err);
 }
 
-bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed, struct err *err)
+bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed,
+                    enum reconcile_why why, struct err *err)
 {
     /* Keys of other bytes may be one row, which must not be decided twice in one go. */
     size_t at_once = a->link->loose_keys ? 1 : KEYS_AT_ONCE;
@@ -463,7 +524,7 @@ bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint6
 
         if (!reconcile_enter(a, GATE_BOTH, err))
             return false;
-        bool ok = reconcile_some(a, left, leave_out_superseded(a, keys, n, passed, left), err);
+        bool ok = reconcile_some(a, left, leave_out_superseded(a, keys, n, passed, left), why, err);
 
         link_sync_leave(a->sync, GATE_BOTH);
         if (!ok)

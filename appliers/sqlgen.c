@@ -21,9 +21,11 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cdc/base/hash.h"
+#include "cdc/base/mem.h"
 #include "cdc/db/dbconn.h"
 
 enum { ER_BAD_NULL = 1048 };
@@ -253,13 +255,8 @@ static void add_now(const struct column *c, struct buf *out)
 
 /* ---- Rows ---- */
 
-bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
-                 struct buf *out, struct err *err)
+static void add_select(const struct link *link, enum side side, struct buf *out)
 {
-    struct arena arena;
-    bool ok = true;
-
-    assert(nkeys > 0);
     buf_adds(out, "SELECT ");
     for (size_t i = 0; i < link->nfields; i++) {
         if (i > 0)
@@ -269,6 +266,21 @@ bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys
     buf_adds(out, " FROM ");
     add_table(link, side, out);
     add_index_hint(link, side, out);
+}
+
+static bool not_a_key(const struct link *link, struct err *err)
+{
+    return err_set(err, ERR_ROW, 0, "not a key of link %s", link->name);
+}
+
+bool sqlgen_read(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
+                 struct buf *out, struct err *err)
+{
+    struct arena arena;
+    bool ok = true;
+
+    assert(nkeys > 0);
+    add_select(link, side, out);
     buf_adds(out, " WHERE ");
     add_key_in(link, side, out);
 
@@ -279,14 +291,123 @@ bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys
         if (i > 0)
             buf_addc(out, ',');
         ok = key_to_row(link, &keys[i], row) ? add_key_element(link, side, row, out, err)
-                                             : err_set(err, ERR_ROW, 0, "not a key of link %s", link->name);
+                                             : not_a_key(link, err);
         if (!ok)
             fail_at(err, i);
     }
     arena_done(&arena);
-    buf_adds(out, ") FOR UPDATE");
+    buf_addc(out, ')');
     return ok;
 }
+
+bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
+                 struct buf *out, struct err *err)
+{
+    bool ok = sqlgen_read(link, side, keys, nkeys, out, err);
+
+    buf_adds(out, " FOR UPDATE");
+    return ok;
+}
+
+/* ---- Ranges ----
+ *
+ * "(k1,k2) > (1,'x')" would say it, but neither server walks an index by that. What stands for it:
+ *
+ *   k1>1 OR (k1=1 AND k2>'x')
+ */
+
+/* ENUM and SET are sorted by number, and compared with a label as text. */
+static bool add_order_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
+                              struct err *err)
+{
+    const struct column *c = f->column[side];
+    uint64_t number = 0;
+
+    if (c->kind != COL_ENUM && c->kind != COL_SET)
+        return add_key_literal(f, side, v, out, err);
+    for (size_t i = 0; i < c->nlabels; i++) {
+        const char *label = c->labels[i], *at = v->data, *end = v->data + v->len;
+        size_t len = strlen(label);
+
+        for (; at <= end; at++) { /* each label of the list */
+            const char *comma = c->kind == COL_SET && at < end ? memchr(at, ',', (size_t)(end - at)) : NULL;
+            size_t n = (size_t)((comma != NULL ? comma : end) - at);
+
+            if (n == len && memcmp(at, label, len) == 0)
+                number |= c->kind == COL_SET ? UINT64_C(1) << i : i + 1;
+            at += n;
+        }
+    }
+    buf_addf(out, "%" PRIu64, number);
+    return true;
+}
+
+/* strict and last: the operators for what lies beyond the key, and for its last column. */
+static bool add_bound(const struct link *link, enum side side, const struct key *key, char strict,
+                      const char *last, struct buf *out, struct err *err)
+{
+    struct value *row = mem_alloc(link->nfields * sizeof *row);
+    bool ok = key_to_row(link, key, row) || not_a_key(link, err);
+
+    buf_addc(out, '(');
+    for (size_t i = 0; i < link->nkey && ok; i++) {
+        buf_adds(out, i > 0 ? " OR (" : "(");
+        for (size_t j = 0; j <= i && ok; j++) {
+            const struct field *f = &link->fields[link->key[j]];
+
+            if (j > 0)
+                buf_adds(out, " AND ");
+            add_column_name(f, side, out);
+            if (j < i)
+                buf_addc(out, '=');
+            else if (i + 1 == link->nkey)
+                buf_adds(out, last);
+            else
+                buf_addc(out, strict);
+            ok = add_order_literal(f, side, &row[link->key[j]], out, err);
+        }
+        buf_addc(out, ')');
+    }
+    buf_addc(out, ')');
+    free(row);
+    return ok;
+}
+
+bool sqlgen_range(const struct link *link, enum side side, const struct key_range *range, size_t limit,
+                  struct buf *out, struct err *err)
+{
+    add_select(link, side, out);
+    if (range->after != NULL) {
+        buf_adds(out, " WHERE ");
+        if (!add_bound(link, side, range->after, '>', ">", out, err))
+            return false;
+    }
+    if (range->up_to != NULL) {
+        buf_adds(out, range->after != NULL ? " AND " : " WHERE ");
+        if (!add_bound(link, side, range->up_to, '<', "<=", out, err))
+            return false;
+    }
+    buf_adds(out, " ORDER BY ");
+    for (size_t i = 0; i < link->nkey; i++) {
+        if (i > 0)
+            buf_addc(out, ',');
+        add_column_name(&link->fields[link->key[i]], side, out);
+    }
+    buf_addf(out, " LIMIT %zu", limit);
+    return true;
+}
+
+void sqlgen_estimate(const struct link *link, enum side side, struct buf *out)
+{
+    const struct table *t = link->table[side];
+
+    buf_adds(out, "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA=");
+    db_quote_text(out, t->db, strlen(t->db));
+    buf_adds(out, " AND TABLE_NAME=");
+    db_quote_text(out, t->name, strlen(t->name));
+}
+
+/* ---- Writing rows ---- */
 
 bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
                    struct buf *out, struct err *err)
@@ -417,7 +538,8 @@ void sqlgen_load_markers(const char *state_db, const struct link *link, enum sid
 
 void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum side side, struct buf *out)
 {
-    buf_adds(out, "SELECT row_key FROM ");
+    buf_adds(out, "SELECT row_key,source_side,error_code,error,tries,"
+                  "CAST(UNIX_TIMESTAMP(since)*1000000 AS SIGNED) FROM ");
     add_control_table(state_db, "quarantine", out);
     where_link_side(link, "side", side, out);
     buf_adds(out, " FOR UPDATE");
@@ -451,6 +573,14 @@ void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side 
     add_place(c, out);
     buf_adds(out, " ON DUPLICATE KEY UPDATE changed=changed+1,");
     add_place(c, out);
+}
+
+void sqlgen_touch(const char *state_db, const struct link *link, enum side side, struct buf *out)
+{
+    buf_adds(out, "UPDATE ");
+    add_control_table(state_db, "checkpoint", out);
+    buf_adds(out, " SET changed=changed+1");
+    where_link_side(link, "source_side", side_peer(side), out);
 }
 
 void sqlgen_markers(const char *state_db, const struct link *link, enum side side,
@@ -525,11 +655,132 @@ void sqlgen_quarantine(const char *state_db, const struct link *link, enum side 
     add_key_hash(&e->key, out);
     buf_adds(out, ",row_key=");
     db_quote_bytes(out, e->key.data, e->key.len);
-    buf_addc(out, ',');
+    buf_adds(out, ",tries=1,");
     buf_add(out, why.data, why.len);
     buf_adds(out, " ON DUPLICATE KEY UPDATE tries=tries+1,");
     buf_add(out, why.data, why.len);
     buf_done(&why);
+}
+
+/* ---- Resync and conflicts ---- */
+
+void sqlgen_load_resync(const char *state_db, const struct link *link, struct buf *out)
+{
+    buf_adds(out, "SELECT job,state,cause,from_side,forced,delete_missing,done_to,rows_scanned,rows_written,"
+                  "conflicts,quarantined,rows_expected,reason,error,"
+                  "CAST(UNIX_TIMESTAMP(started_at)*1000000 AS SIGNED),"
+                  "CAST(UNIX_TIMESTAMP(ended_at)*1000000 AS SIGNED) FROM ");
+    add_control_table(state_db, "resync", out);
+    where_link(link, out);
+}
+
+static void add_time(wall_us t, struct buf *out)
+{
+    char text[32];
+
+    if (t.v == 0)
+        buf_adds(out, "NULL");
+    else
+        buf_addf(out, "'%s'", wall_sql(t, text, sizeof text));
+}
+
+static void add_job(const struct resync_state *r, struct buf *out)
+{
+    const struct job *j = &r->job;
+
+    buf_addf(out, "job=%" PRIu64 ",state='%s',cause='%s',from_side='%s',forced=%d,delete_missing=%d,done_to=", j->id,
+             job_state_name(j->state), job_cause_name(j->cause),
+             j->order.has_from ? side_name(j->order.from) : "both", j->order.force, j->order.delete_missing);
+    if (r->done_to.data != NULL)
+        db_quote_bytes(out, r->done_to.data, r->done_to.len);
+    else
+        buf_adds(out, "NULL");
+    buf_addf(out,
+             ",rows_scanned=%" PRIu64 ",rows_written=%" PRIu64 ",conflicts=%" PRIu64 ",quarantined=%" PRIu64
+             ",rows_expected=%" PRIu64 ",reason=",
+             j->rows_scanned, j->rows_written, j->conflicts, j->quarantined, j->rows_expected);
+    add_ascii(j->reason, out);
+    buf_adds(out, ",error=");
+    add_ascii(j->error, out);
+    buf_adds(out, ",started_at=");
+    add_time(j->started_at, out);
+    buf_adds(out, ",ended_at=");
+    add_time(j->ended_at, out);
+}
+
+void sqlgen_resync(const char *state_db, const struct link *link, const struct resync_state *r,
+                   struct buf *out)
+{
+    buf_adds(out, "INSERT INTO ");
+    add_control_table(state_db, "resync", out);
+    buf_adds(out, " SET link=");
+    add_text(link->name, out);
+    buf_addc(out, ',');
+    add_job(r, out);
+    buf_adds(out, " ON DUPLICATE KEY UPDATE ");
+    add_job(r, out);
+}
+
+void sqlgen_last_conflict(const char *state_db, const struct link *link, enum side side, struct buf *out)
+{
+    buf_adds(out, "SELECT COALESCE(MAX(id),0) FROM ");
+    add_control_table(state_db, "conflict", out);
+    where_link_side(link, "side", side, out);
+}
+
+void sqlgen_load_conflicts(const char *state_db, const struct link *link, enum side side, size_t max,
+                           struct buf *out)
+{
+    buf_adds(out, "SELECT id,CAST(UNIX_TIMESTAMP(written_at)*1000000 AS SIGNED),row_key,met,decided_by,winner,"
+                  "left_present,left_version,left_updated,right_present,right_version,right_updated,differing FROM ");
+    add_control_table(state_db, "conflict", out);
+    where_link_side(link, "side", side, out);
+    buf_addf(out, " ORDER BY id DESC LIMIT %zu", max);
+}
+
+static void add_number_or_null(int64_t n, struct buf *out)
+{
+    if (n == INT64_MIN)
+        buf_adds(out, ",NULL");
+    else
+        buf_addf(out, ",%" PRId64, n);
+}
+
+void sqlgen_conflicts(const char *state_db, const struct link *link, enum side side,
+                      const struct conflict_record *records, size_t count, struct buf *out)
+{
+    buf_adds(out, "INSERT INTO ");
+    add_control_table(state_db, "conflict", out);
+    buf_adds(out, " (link,side,id,row_key,met,decided_by,winner,left_present,left_version,left_updated,"
+                  "right_present,right_version,right_updated,differing) VALUES ");
+    for (size_t i = 0; i < count; i++) {
+        const struct conflict_record *r = &records[i];
+
+        buf_adds(out, i > 0 ? ",(" : "(");
+        add_text(link->name, out);
+        buf_addf(out, ",'%s',%" PRIu64 ",", side_name(side), r->id);
+        db_quote_bytes(out, r->key.data, r->key.len);
+        buf_addf(out, ",'%s','%s','%s'", conflict_met_name(r->met), conflict_rule_name(r->rule),
+                 side_name(r->winner));
+        for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+            buf_addf(out, ",%d", r->row[s].present);
+            add_number_or_null(r->row[s].version, out);
+            add_number_or_null(r->row[s].updated_us, out);
+        }
+        buf_addc(out, ',');
+        add_ascii(r->columns, out);
+        buf_addc(out, ')');
+    }
+}
+
+void sqlgen_purge_conflicts(const char *state_db, const struct link *link, enum side side, uint64_t up_to,
+                            struct buf *out)
+{
+    buf_adds(out, "DELETE FROM ");
+    add_control_table(state_db, "conflict", out);
+    where_link_side(link, "side", side, out);
+    buf_addf(out, " AND (id<=%" PRIu64 " OR written_at<UTC_TIMESTAMP(6)-INTERVAL %" PRIu32 " DAY)", up_to,
+             link->keep_conflict_days);
 }
 
 void sqlgen_release(const char *state_db, const struct link *link, enum side side, const struct key *keys,

@@ -23,6 +23,12 @@ void sqlgen_value(const struct field *f, enum side side, const char *text, size_
 /* Every field of the rows of these keys, locked, in any order. */
 bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
                  struct buf *out, struct err *err);
+/* The same without a lock. */
+bool sqlgen_read(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
+                 struct buf *out, struct err *err);
+/* The first `limit` rows of a range, in the order of the key index, without a lock. */
+bool sqlgen_range(const struct link *link, enum side side, const struct key_range *range, size_t limit,
+                  struct buf *out, struct err *err);
 /* Several rows in one statement. ERR_ROW has the index in rows. */
 bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
                    struct buf *out, struct err *err);
@@ -38,6 +44,8 @@ void sqlgen_load_markers(const char *state_db, const struct link *link, enum sid
 void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side side,
                        const struct checkpoint *c, struct buf *out);
+/* The checkpoint stays as it is and is logged all the same; matches one row. */
+void sqlgen_touch(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_markers(const char *state_db, const struct link *link, enum side side,
                     const struct marker *markers, size_t count, struct buf *out);
 void sqlgen_drop_markers(const char *state_db, const struct link *link, enum side side, const uint64_t *ids,
@@ -46,6 +54,24 @@ void sqlgen_purge_markers(const char *state_db, const struct link *link, enum si
                           struct buf *out);
 void sqlgen_quarantine(const char *state_db, const struct link *link, enum side side,
                        const struct quarantine_entry *e, struct buf *out);
+/* job, state, cause, from_side, forced, delete_missing, done_to, rows_scanned, rows_written, conflicts, quarantined,
+ * rows_expected, reason, error, and the two times as microseconds since 1970. */
+void sqlgen_load_resync(const char *state_db, const struct link *link, struct buf *out);
+void sqlgen_resync(const char *state_db, const struct link *link, const struct resync_state *r,
+                   struct buf *out);
+/* The highest id; 0 if there is none. */
+void sqlgen_last_conflict(const char *state_db, const struct link *link, enum side side, struct buf *out);
+/* The newest, in descending order: id, time in microseconds since 1970, row_key, met, decided_by, winner, then present,
+ * version and updated of each side, differing. */
+void sqlgen_load_conflicts(const char *state_db, const struct link *link, enum side side, size_t max,
+                           struct buf *out);
+void sqlgen_conflicts(const char *state_db, const struct link *link, enum side side,
+                      const struct conflict_record *records, size_t count, struct buf *out);
+/* Deletes those with ids up to here, and those that are older than the link keeps them. */
+void sqlgen_purge_conflicts(const char *state_db, const struct link *link, enum side side, uint64_t up_to,
+                            struct buf *out);
+/* One number: about how many rows the table has. */
+void sqlgen_estimate(const struct link *link, enum side side, struct buf *out);
 void sqlgen_release(const char *state_db, const struct link *link, enum side side, const struct key *keys,
                     size_t count, struct buf *out);
 

@@ -13,10 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliers/conflicts.h"
+#include "appliers/quarantine.h"
 #include "cdc/base/arena.h"
 #include "cdc/base/err.h"
 #include "cdc/model/change.h"
 #include "cdc/model/link.h"
+#include "cdc/model/record.h"
 
 /* How far the direction that writes into this store has read its source. */
 struct checkpoint {
@@ -39,12 +42,22 @@ struct row_write {
     const struct value *after;  /* NULL: delete */
 };
 
-/* A key whose winner a side refuses (PROTOCOL.md, rows that cannot be written). */
-struct quarantine_entry {
-    struct key key;
-    enum side source; /* the direction that met it */
-    int code;         /* of the server, 0 if it is our own finding */
-    const char *why;  /* no row value */
+/* The link's resync job. The left side's store has it. */
+struct resync_state {
+    struct job job;
+    struct key done_to; /* keys up to here, in the servers' order, are done; data NULL: none yet */
+};
+
+/* Part of a table in the order of its key index: behind `after` (NULL: from the first row), up to and
+ * with `up_to` (NULL: to the last). */
+struct key_range {
+    const struct key *after, *up_to;
+};
+
+struct store_rows {
+    struct key *keys;
+    const struct value **rows;
+    size_t count;
 };
 
 struct store_write {
@@ -53,6 +66,7 @@ struct store_write {
     size_t nmarkers;
     const uint64_t *drop_markers; /* single ids to delete: a half that is being reconciled again */
     size_t ndrop_markers;
+    bool touch; /* the checkpoint stays and is written all the same: what else tells an echo is not there */
     uint64_t purge_markers;       /* delete those with ids up to here; 0: none */
     const struct row_write *rows; /* in this order */
     size_t nrows;
@@ -60,6 +74,9 @@ struct store_write {
     size_t nquarantine;
     const struct key *release; /* to delete from quarantine */
     size_t nrelease;
+    const struct conflict_record *conflicts; /* to insert */
+    size_t nconflicts;
+    const struct resync_state *resync; /* NULL: stays. Left side only */
 };
 
 struct store_state {
@@ -67,18 +84,21 @@ struct store_state {
     struct checkpoint checkpoint; /* of the direction that writes here; caller frees with store_state_done() */
     struct marker *markers;       /* ascending ids, in the arena passed in */
     size_t nmarkers;
-    struct key *quarantined; /* likewise */
+    struct quarantine_entry *quarantined; /* likewise */
     size_t nquarantined;
+    uint64_t last_conflict; /* the highest id on record here, 0 if none */
+    bool has_resync;        /* left side only */
+    struct resync_state resync;
 };
 
 struct store;
 struct store_ops {
-    /* Begins a transaction and locks the rows of these keys, absent ones too.
+    /* Locks the rows of these keys, absent ones too, in the transaction that is open, or begins one.
      * ret_rows[i] is the row of keys[i] or NULL, in the arena. keys are distinct. */
     bool (*lock)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
                  struct arena *arena, struct err *err);
     /* Checkpoint or markers first, then the rows: rule 2. Every write of rows has a
-     * checkpoint or a marker. ERR_ROW carries the index in rows. Sets synced_at to now.
+     * checkpoint, a touch of it, or a marker. ERR_ROW carries the index in rows. Sets synced_at to now.
      * The transaction must be rolled back after any error. */
     bool (*write)(struct store *s, const struct store_write *w, struct err *err);
     /* After an error it is not known whether it was committed. */
@@ -88,8 +108,14 @@ struct store_ops {
     /* Begins a transaction: the checkpoint and markers of this link and side, by a locking
      * read, so that a commit still under way on a lost connection is waited for. */
     bool (*load)(struct store *s, struct store_state *ret_state, struct arena *arena, struct err *err);
-    /* Where the log of this side ends now. Not within a transaction. */
+    /* Where the log of this side ends now: what has been committed before is in it. */
     bool (*position)(struct store *s, struct pos *ret_pos, struct err *err);
+    /* The rows of these keys as they are now: no lock, no transaction. Otherwise as lock. */
+    bool (*read)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
+                 struct arena *arena, struct err *err);
+    /* Likewise the first `limit` rows of a range, in the order of the key. */
+    bool (*range)(struct store *s, const struct key_range *range, size_t limit, struct store_rows *ret_rows,
+                  struct arena *arena, struct err *err);
 };
 
 struct store {

@@ -22,6 +22,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -35,6 +36,7 @@ enum {
     LIST_MAX = 500,          /* keys of one SELECT: see sqlgen.c */
     INSERT_MAX = 200,        /* rows of one INSERT: the price of finding the bad one */
     PACKET_BYTES = 1 << 20,  /* about */
+    PURGE_CONFLICTS_EVERY = 64, /* ids */
     PACKET_MARGIN = 1 << 10, /* what the server's limit counts beside our text */
 
     ER_DUP_ENTRY = 1062,
@@ -182,33 +184,33 @@ static struct value *read_row(const struct link *link, enum side side, const str
     return row;
 }
 
-static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nkeys,
+static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nkeys, bool lock,
                         struct db_result **ret_result, struct err *err)
 {
     size_t statement = 0;
 
     buf_clear(&m->packet);
-    if (!m->in_transaction) {
+    if (lock && !m->in_transaction) {
         buf_adds(&m->packet, "START TRANSACTION;");
         statement = 1;
     }
-    if (!sqlgen_lock(m->base.link, m->base.side, keys, nkeys, &m->packet, err))
+    if (!(lock ? sqlgen_lock : sqlgen_read)(m->base.link, m->base.side, keys, nkeys, &m->packet, err))
         return false;
-    m->in_transaction = true; /* even if it fails: it may have begun */
+    m->in_transaction |= lock; /* even if it fails: it may have begun */
     if (!dbconn_query(m->conn, m->packet.data, m->packet.len, statement, ret_result, err))
         return table_failed(m, err);
     return true;
 }
 
 /* Rows whose keys are, byte by byte, among those asked for. Counts the others. */
-static bool lock_some(struct store_mysql *m, const struct key_index *index, const struct key *keys,
-                      size_t nkeys, const struct value **ret_rows, size_t *unmatched, struct arena *arena,
-                      struct err *err)
+static bool read_some(struct store_mysql *m, const struct key_index *index, const struct key *keys,
+                      size_t nkeys, bool lock, const struct value **ret_rows, size_t *unmatched,
+                      struct arena *arena, struct err *err)
 {
     const struct link *link = m->base.link;
     struct db_result *r = NULL;
 
-    if (!select_keys(m, keys, nkeys, &r, err))
+    if (!select_keys(m, keys, nkeys, lock, &r, err))
         return false;
     while (db_result_next(r)) {
         const struct value *row = read_row(link, m->base.side, r, arena);
@@ -225,13 +227,13 @@ static bool lock_some(struct store_mysql *m, const struct key_index *index, cons
 }
 
 /* One key alone: its row, whatever its bytes, unless these are another key's. */
-static bool lock_one(struct store_mysql *m, const struct key_index *index, const struct key *key,
+static bool read_one(struct store_mysql *m, const struct key_index *index, const struct key *key, bool lock,
                      const struct value **ret_row, struct arena *arena, struct err *err)
 {
     const struct link *link = m->base.link;
     struct db_result *r = NULL;
 
-    if (!select_keys(m, key, 1, &r, err))
+    if (!select_keys(m, key, 1, lock, &r, err))
         return false;
     if (db_result_next(r)) {
         const struct value *row = read_row(link, m->base.side, r, arena);
@@ -262,25 +264,19 @@ static bool begin(struct store_mysql *m, struct err *err)
     return true;
 }
 
-static bool op_lock(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
-                    struct arena *arena, struct err *err)
+static bool read_keys(struct store_mysql *m, const struct key *keys, size_t nkeys, bool lock,
+                      const struct value **ret_rows, struct arena *arena, struct err *err)
 {
-    struct store_mysql *m = self_of(s);
     struct key_index index;
     size_t unmatched = 0;
 
-    assert(!m->in_transaction);
-    if (!store_mysql_connect(s, err))
-        return false;
-    if (nkeys == 0)
-        return begin(m, err);
     index_build(&index, keys, nkeys, arena);
     for (size_t i = 0; i < nkeys; i++)
         ret_rows[i] = NULL;
     for (size_t done = 0; done < nkeys;) {
         size_t n = count_keys(keys + done, nkeys - done);
 
-        if (!lock_some(m, &index, keys + done, n, ret_rows, &unmatched, arena, err)) {
+        if (!read_some(m, &index, keys + done, n, lock, ret_rows, &unmatched, arena, err)) {
             if (err->kind == ERR_ROW && err->index != SIZE_MAX)
                 err->index += done;
             return false;
@@ -288,8 +284,59 @@ static bool op_lock(struct store *s, const struct key *keys, size_t nkeys, const
         done += n;
     }
     for (size_t i = 0; i < nkeys && unmatched > 0; i++)
-        if (ret_rows[i] == NULL && !lock_one(m, &index, &keys[i], &ret_rows[i], arena, err))
+        if (ret_rows[i] == NULL && !read_one(m, &index, &keys[i], lock, &ret_rows[i], arena, err))
             return false;
+    return true;
+}
+
+static bool op_lock(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
+                    struct arena *arena, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    if (!m->in_transaction && !store_mysql_connect(s, err))
+        return false;
+    if (nkeys == 0)
+        return m->in_transaction || begin(m, err);
+    return read_keys(m, keys, nkeys, true, ret_rows, arena, err);
+}
+
+static bool op_read(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
+                    struct arena *arena, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    assert(!m->in_transaction);
+    if (!store_mysql_connect(s, err))
+        return false;
+    return read_keys(m, keys, nkeys, false, ret_rows, arena, err);
+}
+
+static bool op_range(struct store *s, const struct key_range *range, size_t limit, struct store_rows *ret_rows,
+                     struct arena *arena, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+    const struct link *link = s->link;
+    struct store_rows rows = {NULL, NULL, 0};
+    struct db_result *r = NULL;
+
+    assert(!m->in_transaction);
+    if (!store_mysql_connect(s, err))
+        return false;
+    buf_clear(&m->packet);
+    if (!sqlgen_range(link, s->side, range, limit, &m->packet, err))
+        return false;
+    if (!dbconn_query(m->conn, m->packet.data, m->packet.len, 0, &r, err))
+        return table_failed(m, err);
+    rows.keys = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *rows.keys);
+    rows.rows = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *rows.rows);
+    while (db_result_next(r)) {
+        rows.rows[rows.count] = read_row(link, s->side, r, arena);
+        if (key_of(link, rows.rows[rows.count], arena, &rows.keys[rows.count]))
+            rows.count++;
+    }
+    db_result_free(r);
+    *ret_rows = rows;
     return true;
 }
 
@@ -433,6 +480,21 @@ static bool send_if_full(struct store_mysql *m, const struct store_write *w, str
     return m->packet.len < limit || send_packet(m, w, err);
 }
 
+/* Now and then the oldest go. */
+static void add_conflicts(struct store_mysql *m, const struct store_write *w)
+{
+    const struct link *link = m->base.link;
+    uint64_t first = w->conflicts[0].id, last = w->conflicts[w->nconflicts - 1].id;
+
+    add_statement(m, CONTROL, 0, 0);
+    sqlgen_conflicts(m->state_db, link, m->base.side, w->conflicts, w->nconflicts, &m->packet);
+    if (first / PURGE_CONFLICTS_EVERY == last / PURGE_CONFLICTS_EVERY && first % PURGE_CONFLICTS_EVERY != 0)
+        return;
+    add_statement(m, CONTROL, 0, 0);
+    sqlgen_purge_conflicts(m->state_db, link, m->base.side,
+                           last > link->keep_conflicts ? last - link->keep_conflicts : 0, &m->packet);
+}
+
 static void add_control(struct store_mysql *m, const struct store_write *w)
 {
     const struct link *link = m->base.link;
@@ -442,6 +504,10 @@ static void add_control(struct store_mysql *m, const struct store_write *w)
     if (w->checkpoint != NULL) {
         add_statement(m, CONTROL, 0, 0);
         sqlgen_checkpoint(m->state_db, link, side, w->checkpoint, &m->packet);
+    }
+    if (w->touch) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_touch(m->state_db, link, side, &m->packet);
     }
     if (w->nmarkers > 0) {
         add_statement(m, CONTROL, 0, 0);
@@ -462,6 +528,12 @@ static void add_control(struct store_mysql *m, const struct store_write *w)
     if (w->nrelease > 0) {
         add_statement(m, CONTROL, 0, 0);
         sqlgen_release(m->state_db, link, side, w->release, w->nrelease, &m->packet);
+    }
+    if (w->nconflicts > 0 && link->keep_conflicts > 0)
+        add_conflicts(m, w);
+    if (w->resync != NULL) {
+        add_statement(m, CONTROL, 0, 0);
+        sqlgen_resync(m->state_db, link, w->resync, &m->packet);
     }
 }
 
@@ -540,7 +612,7 @@ static bool op_write(struct store *s, const struct store_write *w, struct err *e
     struct store_mysql *m = self_of(s);
 
     assert(m->in_transaction);
-    assert(w->checkpoint != NULL || w->nmarkers > 0 || w->nrows == 0);
+    assert(w->checkpoint != NULL || w->touch || w->nmarkers > 0 || w->nrows == 0);
     clear_packet(m);
     add_control(m, w);
     for (size_t i = 0; i < w->nrows;) {
@@ -596,6 +668,38 @@ static struct key key_from(const struct db_result *r, size_t column, struct aren
     const char *bytes = db_result_get(r, column, &len);
 
     return (struct key){arena_copy(arena, bytes != NULL ? bytes : "", len), len};
+}
+
+/* Empty for NULL; in the arena. */
+static const char *text_from(const struct db_result *r, size_t column, struct arena *arena)
+{
+    size_t len;
+    const char *text = db_result_get(r, column, &len);
+
+    return arena_copy(arena, text != NULL ? text : "", len);
+}
+
+/* Which of these labels it is; 0 for anything else. */
+static size_t label_from(const struct db_result *r, size_t column, const char *const *labels, size_t count)
+{
+    const char *text = db_result_get(r, column, NULL);
+
+    for (size_t i = 0; i < count; i++)
+        if (text != NULL && strcmp(text, labels[i]) == 0)
+            return i;
+    return 0;
+}
+
+static enum side side_from(const struct db_result *r, size_t column)
+{
+    return label_from(r, column, (const char *const[]){"left", "right"}, 2) == 0 ? SIDE_LEFT : SIDE_RIGHT;
+}
+
+static int64_t signed_or_none(const struct db_result *r, size_t column)
+{
+    const char *text = db_result_get(r, column, NULL);
+
+    return text != NULL ? strtoll(text, NULL, 10) : INT64_MIN;
 }
 
 static bool read_checkpoint(const struct db_result *r, struct checkpoint *c, struct err *err)
@@ -668,7 +772,73 @@ static bool load_quarantine(struct store_mysql *m, struct store_state *state, st
         return false;
     state->quarantined = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *state->quarantined);
     while (db_result_next(r))
-        state->quarantined[state->nquarantined++] = key_from(r, 0, arena);
+        state->quarantined[state->nquarantined++] = (struct quarantine_entry){
+            .key = key_from(r, 0, arena),
+            .source = side_from(r, 1),
+            .code = (int)number_of(r, 2),
+            .why = text_from(r, 3, arena),
+            .tries = (uint32_t)number_of(r, 4),
+            .since = {(int64_t)number_of(r, 5)},
+        };
+    db_result_free(r);
+    return true;
+}
+
+static bool load_last_conflict(struct store_mysql *m, struct store_state *state, struct err *err)
+{
+    struct db_result *r = NULL;
+
+    buf_clear(&m->packet);
+    sqlgen_last_conflict(m->state_db, m->base.link, m->base.side, &m->packet);
+    if (!query_control(m, 0, &r, err))
+        return false;
+    if (db_result_next(r))
+        state->last_conflict = number_of(r, 0);
+    db_result_free(r);
+    return true;
+}
+
+static void read_resync(const struct db_result *r, struct resync_state *s, struct arena *arena)
+{
+    struct job *j = &s->job;
+
+    j->id = number_of(r, 0);
+    j->state = (enum job_state)label_from(r, 1, (const char *const[]){"running", "done", "failed"}, 3);
+    j->cause =
+        (enum job_cause)label_from(r, 2, (const char *const[]){"trigger", "first_start", "lost_position"}, 3);
+    j->order.has_from = label_from(r, 3, (const char *const[]){"both", "left", "right"}, 3) > 0;
+    j->order.from = side_from(r, 3);
+    j->order.force = number_of(r, 4) != 0 && j->order.has_from;
+    j->order.delete_missing = number_of(r, 5) != 0 && j->order.has_from;
+    if (db_result_get(r, 6, NULL) != NULL)
+        s->done_to = key_from(r, 6, arena);
+    j->rows_scanned = number_of(r, 7);
+    j->rows_written = number_of(r, 8);
+    j->conflicts = number_of(r, 9);
+    j->quarantined = number_of(r, 10);
+    j->rows_expected = number_of(r, 11);
+    snprintf(j->reason, sizeof j->reason, "%s", text_from(r, 12, arena));
+    snprintf(j->error, sizeof j->error, "%s", text_from(r, 13, arena));
+    j->started_at.v = (int64_t)number_of(r, 14);
+    j->ended_at.v = (int64_t)number_of(r, 15);
+}
+
+static bool load_resync(struct store_mysql *m, bool *ret_has, struct resync_state *ret_state,
+                        struct arena *arena, struct err *err)
+{
+    struct db_result *r = NULL;
+
+    *ret_has = false;
+    if (m->base.side != SIDE_LEFT)
+        return true;
+    buf_clear(&m->packet);
+    sqlgen_load_resync(m->state_db, m->base.link, &m->packet);
+    if (!query_control(m, 0, &r, err))
+        return false;
+    *ret_has = db_result_next(r);
+    memset(ret_state, 0, sizeof *ret_state);
+    if (*ret_has)
+        read_resync(r, ret_state, arena);
     db_result_free(r);
     return true;
 }
@@ -682,7 +852,8 @@ static bool op_load(struct store *s, struct store_state *ret_state, struct arena
     if (!store_mysql_connect(s, err))
         return false;
     if (!load_checkpoint(m, &state, err) || !load_markers(m, &state, arena, err) ||
-        !load_quarantine(m, &state, arena, err)) {
+        !load_quarantine(m, &state, arena, err) || !load_last_conflict(m, &state, err) ||
+        !load_resync(m, &state.has_resync, &state.resync, arena, err)) {
         store_state_done(&state);
         return false;
     }
@@ -694,10 +865,82 @@ static bool op_position(struct store *s, struct pos *ret_pos, struct err *err)
 {
     struct store_mysql *m = self_of(s);
 
-    assert(!m->in_transaction);
-    if (!store_mysql_connect(s, err))
+    if (!m->in_transaction && !store_mysql_connect(s, err))
         return false;
     return tableinfo_position(m->conn, ret_pos, err) || failed(m, err);
+}
+
+/* ---- Beside the protocol ---- */
+
+bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state, struct arena *arena,
+                             struct err *err)
+{
+    if (!store_mysql_connect(s, err))
+        return false;
+    return load_resync(self_of(s), ret_has, ret_state, arena, err);
+}
+
+bool store_mysql_load_conflicts(struct store *s, struct conflicts *to, struct err *err)
+{
+    static const char *const met[] = {"left_to_right", "right_to_left", "resync"};
+    static const char *const rules[] = {"version", "updated_at", "authority", "delete_vs_update", "force"};
+    struct store_mysql *m = self_of(s);
+    struct db_result *r = NULL;
+    struct arena arena;
+
+    if (!store_mysql_connect(s, err))
+        return false;
+    buf_clear(&m->packet);
+    sqlgen_load_conflicts(m->state_db, s->link, s->side, conflicts_keep(to), &m->packet);
+    if (!query_control(m, 0, &r, err))
+        return false;
+    arena_init(&arena);
+    while (db_result_next(r)) {
+        struct conflict_record c = {
+            .id = number_of(r, 0),
+            .at = {signed_or_none(r, 1)},
+            .key = key_from(r, 2, &arena),
+            .met = (enum conflict_met)label_from(r, 3, met, 3),
+            .rule = (enum conflict_rule)label_from(r, 4, rules, 5),
+            .winner = side_from(r, 5),
+            .columns = text_from(r, 12, &arena),
+        };
+
+        for (size_t i = 0; i < 2; i++)
+            c.row[i] = (struct conflict_row){number_of(r, 6 + 3 * i) != 0, signed_or_none(r, 7 + 3 * i),
+                                             signed_or_none(r, 8 + 3 * i)};
+        conflicts_add(to, &c, c.at);
+    }
+    arena_done(&arena);
+    db_result_free(r);
+    return true;
+}
+
+bool store_mysql_purge_conflicts(struct store *s, uint64_t up_to, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    if (!store_mysql_connect(s, err))
+        return false;
+    buf_clear(&m->packet);
+    sqlgen_purge_conflicts(m->state_db, s->link, s->side, up_to, &m->packet);
+    return query_control(m, 0, NULL, err);
+}
+
+bool store_mysql_estimate(struct store *s, uint64_t *ret_rows, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+    struct db_result *r = NULL;
+
+    if (!store_mysql_connect(s, err))
+        return false;
+    buf_clear(&m->packet);
+    sqlgen_estimate(s->link, s->side, &m->packet);
+    if (!dbconn_query(m->conn, m->packet.data, m->packet.len, 0, &r, err))
+        return table_failed(m, err);
+    *ret_rows = db_result_next(r) ? number_of(r, 0) : 0;
+    db_result_free(r);
+    return true;
 }
 
 /* ---- Life ---- */
@@ -709,6 +952,8 @@ static const struct store_ops OPS = {
     .rollback = op_rollback,
     .load = op_load,
     .position = op_position,
+    .read = op_read,
+    .range = op_range,
 };
 
 struct store *store_mysql_new(const struct db_options *db, const char *state_database,

@@ -14,9 +14,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cdc/base/mem.h"
+#include "cdc/base/wait.h"
+
+enum { STOP_SEEN_WITHIN_MS = 100 };
 
 struct marker_entry {
     struct key key; /* owned; data NULL: free slot */
@@ -35,14 +37,11 @@ struct link_sync {
     pthread_mutex_t lock; /* the gate's own */
     pthread_cond_t left;
     unsigned held;
-    unsigned waiting_for_both;
+    unsigned waiting_for_both, waiting_for_one;
     void (*wait)(void *arg, unsigned gates);
     void *wait_arg;
 
     struct marker_map markers[2];
-    struct marker_map quarantine; /* id: 1 while the key waits */
-    size_t quarantine_next;       /* slot where the next listing begins */
-    _Atomic size_t nquarantined;  /* its count, for those who hold no gate */
     struct marker_map folded[2];  /* the same under folded keys, if the link's keys are loose */
     uint64_t highest[2];          /* id announced, by log */
     uint64_t highest_wild[2];     /* likewise, of keys that cannot be folded */
@@ -51,19 +50,24 @@ struct link_sync {
     _Atomic uint64_t stored[2]; /* one direction reads the other's, as a lower bound */
     bool live[2];
     bool in_doubt;
+
+    struct quarantine *quarantine;
+    struct conflicts *conflicts;
+    uint64_t last_conflict;
+    _Atomic bool open[2];
+    bool has_order;
+    struct job_order order;
 };
 
 struct link_sync *link_sync_new(const struct link *link)
 {
     struct link_sync *s = mem_zalloc(1, sizeof *s);
-    pthread_condattr_t attr;
 
     s->link = link;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->left, &attr);
-    pthread_condattr_destroy(&attr);
+    wait_cond_init(&s->left);
+    s->quarantine = quarantine_new(link);
+    s->conflicts = conflicts_new(link, link->keep_conflicts);
     return s;
 }
 
@@ -83,7 +87,8 @@ void link_sync_free(struct link_sync *s)
         return;
     forget_markers(s, SIDE_LEFT);
     forget_markers(s, SIDE_RIGHT);
-    map_clear(&s->quarantine);
+    quarantine_free(s->quarantine);
+    conflicts_free(s->conflicts);
     pthread_cond_destroy(&s->left);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -114,20 +119,6 @@ bool link_sync_may_enter(struct link_sync *s, unsigned gates)
     return may;
 }
 
-/* A tenth of a second: the longest that a raised stop flag goes unseen here. */
-static struct timespec a_moment_from_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += 100 * 1000 * 1000;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000L;
-    }
-    return t;
-}
-
 bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, struct err *err)
 {
     bool entered = false;
@@ -137,8 +128,9 @@ bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, str
         return true;
 #endif
     pthread_mutex_lock(&s->lock);
-    if (gates == GATE_BOTH)
-        s->waiting_for_both++;
+    unsigned *waiting = gates == GATE_BOTH ? &s->waiting_for_both : &s->waiting_for_one;
+
+    ++*waiting;
     for (;;) {
         if (stop != NULL && stop_raised(stop))
             break;
@@ -152,13 +144,13 @@ bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, str
             s->wait(s->wait_arg, gates);
             pthread_mutex_lock(&s->lock);
         } else {
-            struct timespec until = a_moment_from_now();
+            const struct timespec until = wait_deadline(STOP_SEEN_WITHIN_MS);
 
-            pthread_cond_timedwait(&s->left, &s->lock, &until);
+            wait_until(&s->left, &s->lock, &until);
         }
     }
-    if (gates == GATE_BOTH)
-        s->waiting_for_both--;
+    --*waiting;
+    pthread_cond_broadcast(&s->left); /* link_sync_let_others() waits for that too */
     pthread_mutex_unlock(&s->lock);
     return entered || err_set(err, ERR_STOPPED, 0, "stopped");
 }
@@ -241,10 +233,7 @@ static uint64_t map_get(const struct marker_map *m, const struct key *k)
     return map_slot(m, k, key_hash(k))->id;
 }
 
-/* What a case-insensitive or padding collation may take for the same, as the same bytes: ASCII letters in
- * lower case, no spaces at the end of a part. False where that is not enough: accents, ligatures and
- * characters that some collations ignore. folded has room for k->len bytes. */
-static bool fold_key(const struct key *k, char *folded, size_t *ret_len)
+bool link_sync_fold_key(const struct key *k, char *folded, size_t *ret_len)
 {
     size_t in = 0, out = 0;
 
@@ -275,7 +264,7 @@ static void announce_folded(struct link_sync *s, enum side log, const struct key
     struct key folded = {NULL, 0};
     char *bytes = mem_alloc(k->len + 1);
 
-    if (fold_key(k, bytes, &folded.len)) {
+    if (link_sync_fold_key(k, bytes, &folded.len)) {
         folded.data = bytes;
         map_raise(&s->folded[log], &folded, id, s->passed[log]);
     } else if (id > s->highest_wild[log]) {
@@ -308,7 +297,7 @@ bool link_sync_maybe_superseded(const struct link_sync *s, enum side log, const 
         return false;
     char *bytes = mem_alloc(k->len + 1);
 
-    if (fold_key(k, bytes, &folded.len)) {
+    if (link_sync_fold_key(k, bytes, &folded.len)) {
         folded.data = bytes;
         maybe = s->highest_wild[log] > passed || map_get(&s->folded[log], &folded) > passed;
     } else {
@@ -365,45 +354,47 @@ bool link_sync_is_live(const struct link_sync *s, enum side log) { return s->liv
 
 void link_sync_set_live(struct link_sync *s, enum side log) { s->live[log] = true; }
 
-void link_sync_quarantine(struct link_sync *s, const struct key *k)
-{
-    map_raise(&s->quarantine, k, 1, 0);
-    s->nquarantined = s->quarantine.count;
-}
-
-void link_sync_release(struct link_sync *s, const struct key *k)
-{
-    if (!link_sync_is_quarantined(s, k))
-        return;
-    map_slot(&s->quarantine, k, key_hash(k))->id = 0; /* dropped when the table is made anew */
-    map_resize(&s->quarantine, 0);
-    s->nquarantined = s->quarantine.count;
-}
-
-void link_sync_release_all(struct link_sync *s)
-{
-    map_clear(&s->quarantine);
-    s->nquarantined = 0;
-}
+struct quarantine *link_sync_quarantine(const struct link_sync *s) { return s->quarantine; }
 
 bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k)
 {
-    return map_get(&s->quarantine, k) != 0;
+    return quarantine_has(s->quarantine, k);
 }
 
-size_t link_sync_quarantine_count(const struct link_sync *s) { return s->nquarantined; }
+size_t link_sync_quarantine_count(const struct link_sync *s) { return quarantine_count(s->quarantine); }
 
-size_t link_sync_quarantine_list(struct link_sync *s, struct key *ret_keys, size_t max, struct arena *arena)
+struct conflicts *link_sync_conflicts(const struct link_sync *s) { return s->conflicts; }
+
+uint64_t link_sync_next_conflict(struct link_sync *s) { return ++s->last_conflict; }
+
+void link_sync_saw_conflict(struct link_sync *s, uint64_t id)
 {
-    size_t n = 0;
+    if (id > s->last_conflict)
+        s->last_conflict = id;
+}
 
-    for (size_t i = 0; i < s->quarantine.nslots && n < max; i++) {
-        const struct key *k = &s->quarantine.slots[s->quarantine_next++ % s->quarantine.nslots].key;
+bool link_sync_is_open(const struct link_sync *s, enum side log) { return s->open[log]; }
 
-        if (k->data != NULL)
-            ret_keys[n++] = (struct key){arena_copy(arena, k->data, k->len), k->len};
-    }
-    return n;
+void link_sync_set_open(struct link_sync *s, enum side log, bool open) { s->open[log] = open; }
+
+const struct job_order *link_sync_order(const struct link_sync *s) { return s->has_order ? &s->order : NULL; }
+
+void link_sync_set_order(struct link_sync *s, const struct job_order *order)
+{
+    s->has_order = order != NULL;
+    if (order != NULL)
+        s->order = *order;
+}
+
+void link_sync_let_others(struct link_sync *s, uint32_t timeout_ms)
+{
+    const struct timespec until = wait_deadline(timeout_ms);
+    bool in_time = true;
+
+    pthread_mutex_lock(&s->lock);
+    while (s->waiting_for_one > 0 && in_time)
+        in_time = wait_until(&s->left, &s->lock, &until);
+    pthread_mutex_unlock(&s->lock);
 }
 
 bool link_sync_in_doubt(const struct link_sync *s) { return s->in_doubt; }

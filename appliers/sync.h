@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "appliers/conflicts.h"
+#include "appliers/quarantine.h"
 #include "appliers/store.h"
 #include "cdc/base/stop.h"
 #include "cdc/model/link.h"
@@ -74,14 +76,30 @@ void link_sync_set_stored(struct link_sync *s, enum side log, uint64_t id);
 bool link_sync_is_live(const struct link_sync *s, enum side log);
 void link_sync_set_live(struct link_sync *s, enum side log);
 
-/* ---- Quarantine: the keys that wait, as the quarantine tables have them ---- */
-void link_sync_quarantine(struct link_sync *s, const struct key *k);
-void link_sync_release(struct link_sync *s, const struct key *k);
-void link_sync_release_all(struct link_sync *s);
+/* ---- What is on record: each has a lock of its own, so that others may look at any time ---- */
+struct quarantine *link_sync_quarantine(const struct link_sync *s); /* changed with both gates held */
 bool link_sync_is_quarantined(const struct link_sync *s, const struct key *k);
-size_t link_sync_quarantine_count(const struct link_sync *s); /* at any time, no gate needed */
-/* Copies of up to max keys, in the arena; returns how many. Each call goes on where the last ended. */
-size_t link_sync_quarantine_list(struct link_sync *s, struct key *ret_keys, size_t max, struct arena *arena);
+size_t link_sync_quarantine_count(const struct link_sync *s);
+struct conflicts *link_sync_conflicts(const struct link_sync *s);
+uint64_t link_sync_next_conflict(struct link_sync *s); /* an id */
+void link_sync_saw_conflict(struct link_sync *s, uint64_t id);
+
+/* ---- Resync ---- */
+
+/* Does the direction that reads this log know for certain which changes are still to be applied? False from an error
+ * whose outcome nobody knows, noted with the gate of the side it writes held, until its feed has been opened again. */
+bool link_sync_is_open(const struct link_sync *s, enum side log);
+void link_sync_set_open(struct link_sync *s, enum side log, bool open);
+/* What the resync under way was asked for: it decides conflicts of the streams too. NULL: none is under way. */
+const struct job_order *link_sync_order(const struct link_sync *s);
+void link_sync_set_order(struct link_sync *s, const struct job_order *order); /* copied */
+/* Waits until nobody waits for a single gate, at most timeout_ms: so that who takes both again and again lets the
+ * others have their turn. */
+void link_sync_let_others(struct link_sync *s, uint32_t timeout_ms);
+/* What a case-insensitive or padding collation may take for the same, as the same bytes: ASCII letters in
+ * lower case, no spaces at the end of a part. False where that is not enough: accents, ligatures and
+ * characters that some collations ignore. folded has room for k->len + 1 bytes. */
+bool link_sync_fold_key(const struct key *k, char *folded, size_t *ret_len);
 
 /* A commit of a reconcile did not answer: whoever enters next must recover first. */
 bool link_sync_in_doubt(const struct link_sync *s);

@@ -26,6 +26,9 @@
 #include <string.h>
 
 #include "appliers/applier.h"
+#include "appliers/conflicts.h"
+#include "appliers/quarantine.h"
+#include "appliers/resyncer.h"
 #include "appliers/sync.h"
 #include "cdc/base/backoff.h"
 #include "cdc/base/log.h"
@@ -50,6 +53,7 @@ enum {
     MAX_PART_BYTES = 1024 * 1024,
     WATCH_EVERY_MS = 1000,
     COMMIT_WITHIN_S = 3, /* at a stop, all appliers together */
+    RESYNCS_AT_ONCE = 2,
 };
 
 /* One server that some link uses. */
@@ -73,6 +77,7 @@ struct pair {
     struct link_sync *sync;
     struct feed feed[2]; /* by the side it reads from; there once link is */
     struct applier *applier[2];
+    struct resyncer *resyncer; /* NULL until the threads are made */
 };
 
 struct supervisor {
@@ -89,7 +94,12 @@ struct supervisor {
     struct pair *pairs; /* in the config's order */
     size_t npairs;
 
+    struct resync_slots *slots;
+    struct api api;
+    struct notify *notify; /* NULL: nobody is to be told */
+
     pthread_mutex_t lock;
+    uint64_t last_job_id;
     int exit_code;
     bool failed; /* exit_code is that of a failure: the first one counts */
     bool works;  /* readers and appliers have been started */
@@ -256,6 +266,47 @@ static void make_reader(struct supervisor *s, struct node *n)
     n->reader = reader_new(&o);
 }
 
+/* Ascending, over restarts too as long as the clock does not go back by more than the daemon was down. */
+static uint64_t new_job_id(void *arg)
+{
+    struct supervisor *s = arg;
+    uint64_t now_ms = (uint64_t)(clock_wall().v / 1000);
+    pthread_mutex_lock(&s->lock);
+    s->last_job_id = now_ms > s->last_job_id ? now_ms : s->last_job_id + 1;
+    uint64_t ret = s->last_job_id;
+    pthread_mutex_unlock(&s->lock);
+    return ret;
+}
+
+static void on_event(void *arg, const struct event *e)
+{
+    struct supervisor *s = arg;
+    if (s->notify != NULL)
+        notify_event(s->notify, e);
+}
+
+static struct resyncer *make_resyncer(struct supervisor *s, struct pair *p)
+{
+    struct resyncer_options o = {
+        .link = p->link,
+        .db = {&p->node[SIDE_LEFT]->db, &p->node[SIDE_RIGHT]->db},
+        .state_database = s->config->state_database,
+        .sync = p->sync,
+        .feed = {&p->feed[SIDE_LEFT], &p->feed[SIDE_RIGHT]},
+        .direction = {&p->status->direction[SIDE_LEFT], &p->status->direction[SIDE_RIGHT]},
+        .stats = &p->status->stats,
+        .chunk_rows = s->config->resync_chunk_rows,
+        .initial_sync = p->config->initial_sync,
+        .slots = s->slots,
+        .new_id = new_job_id,
+        .new_id_arg = s,
+        .event = on_event,
+        .event_arg = s,
+        .stop = &s->stop,
+    };
+    return resyncer_new(&o);
+}
+
 static void make_applier(struct supervisor *s, struct pair *p, enum side from)
 {
     struct applier_options o = {
@@ -267,6 +318,9 @@ static void make_applier(struct supervisor *s, struct pair *p, enum side from)
         .feed = &p->feed[from],
         .batch_rows = s->config->batch_rows,
         .stats = &p->status->direction[from],
+        .resyncer = p->resyncer,
+        .event = on_event,
+        .event_arg = s,
         .stop = &s->stop,
         .fatal = on_fatal,
         .fatal_arg = s,
@@ -279,6 +333,10 @@ static bool start_threads(struct supervisor *s, struct err *err)
     for (size_t i = 0; i < s->nnodes; i++)
         make_reader(s, &s->nodes[i]);
     for (size_t i = 0; i < s->npairs; i++) {
+        struct resyncer *resyncer = make_resyncer(s, &s->pairs[i]);
+        pthread_mutex_lock(&s->lock); /* the API looks at it */
+        s->pairs[i].resyncer = resyncer;
+        pthread_mutex_unlock(&s->lock);
         make_applier(s, &s->pairs[i], SIDE_LEFT);
         make_applier(s, &s->pairs[i], SIDE_RIGHT);
     }
@@ -288,7 +346,8 @@ static bool start_threads(struct supervisor *s, struct err *err)
     }
     for (size_t i = 0; i < s->npairs; i++) {
         if (!applier_start(s->pairs[i].applier[SIDE_LEFT], err) ||
-            !applier_start(s->pairs[i].applier[SIDE_RIGHT], err))
+            !applier_start(s->pairs[i].applier[SIDE_RIGHT], err) ||
+            !resyncer_start(s->pairs[i].resyncer, err))
             return false;
     }
     stat_text_set(&s->status->waiting, "");
@@ -338,6 +397,8 @@ static void join_threads(struct supervisor *s)
             queue_close(&s->pairs[i].feed[from].queue);
             applier_join(s->pairs[i].applier[from], give_up);
         }
+        if (s->pairs[i].resyncer != NULL)
+            resyncer_join(s->pairs[i].resyncer, give_up);
     }
 }
 
@@ -404,6 +465,7 @@ struct supervisor *supervisor_new(const struct supervisor_options *o)
     s->config = o->config;
     s->status = status_new(o->config, o->version);
     stop_init(&s->stop);
+    s->slots = resync_slots_new(RESYNCS_AT_ONCE);
     pthread_mutex_init(&s->lock, NULL);
     init_nodes(s);
     init_pairs(s);
@@ -475,6 +537,7 @@ static void free_pair(struct pair *p)
 {
     applier_free(p->applier[SIDE_LEFT]);
     applier_free(p->applier[SIDE_RIGHT]);
+    resyncer_free(p->resyncer);
     if (p->link == NULL)
         return;
     feed_done(&p->feed[SIDE_LEFT]);
@@ -499,6 +562,7 @@ void supervisor_free(struct supervisor *s)
     }
     free(s->pairs);
     free(s->nodes);
+    resync_slots_free(s->slots);
     status_free(s->status);
     stop_done(&s->stop);
     pthread_mutex_destroy(&s->lock);

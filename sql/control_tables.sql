@@ -41,3 +41,46 @@ CREATE TABLE IF NOT EXISTS quarantine (
   tries       INT UNSIGNED NOT NULL DEFAULT 0,
   PRIMARY KEY (link, side, key_hash)
 ) ENGINE = InnoDB;
+
+-- What met and who won, beside the row that lost; never a row value. The newest are kept.
+CREATE TABLE IF NOT EXISTS conflict (
+  link          VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  side          ENUM('left', 'right') NOT NULL COMMENT 'the side that lost: whose server this is',
+  id            BIGINT UNSIGNED NOT NULL,
+  row_key       LONGBLOB NOT NULL,
+  met           ENUM('left_to_right', 'right_to_left', 'resync') NOT NULL COMMENT 'who met it',
+  decided_by    ENUM('version', 'updated_at', 'authority', 'delete_vs_update', 'force') NOT NULL,
+  winner        ENUM('left', 'right') NOT NULL,
+  left_present  BOOLEAN NOT NULL,
+  left_version  BIGINT NULL,
+  left_updated  BIGINT NULL COMMENT 'microseconds since 1970, UTC',
+  right_present BOOLEAN NOT NULL,
+  right_version BIGINT NULL,
+  right_updated BIGINT NULL,
+  differing     VARCHAR(600) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'left names of columns',
+  written_at    TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, side, id)
+) ENGINE = InnoDB;
+
+-- The resync job of each link and how far it has come; on the left side's server.
+CREATE TABLE IF NOT EXISTS resync (
+  link           VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  job            BIGINT UNSIGNED NOT NULL,
+  state          ENUM('running', 'done', 'failed') NOT NULL,
+  cause          ENUM('trigger', 'first_start', 'lost_position') NOT NULL,
+  from_side      ENUM('both', 'left', 'right') NOT NULL,
+  forced         BOOLEAN NOT NULL,
+  delete_missing BOOLEAN NOT NULL,
+  done_to        LONGBLOB NULL COMMENT 'keys up to this one are done',
+  rows_scanned   BIGINT UNSIGNED NOT NULL,
+  rows_written   BIGINT UNSIGNED NOT NULL,
+  conflicts      BIGINT UNSIGNED NOT NULL,
+  quarantined    BIGINT UNSIGNED NOT NULL,
+  rows_expected  BIGINT UNSIGNED NOT NULL,
+  reason         VARCHAR(256) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  error          VARCHAR(256) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  started_at     TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  ended_at       TIMESTAMP(6) NULL DEFAULT NULL,
+  written_at     TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link)
+) ENGINE = InnoDB;

@@ -74,6 +74,24 @@ static void push(struct queue *q, void *item, size_t bytes)
     q->ring[(q->head + q->count) % q->ring_size] = (struct queue_entry){item, bytes};
     q->count++;
     q->bytes += bytes;
+    q->puts++;
+}
+
+static struct queue_entry *entry_at(const struct queue *q, size_t i)
+{
+    return &q->ring[(q->head + i) % q->ring_size];
+}
+
+/* Takes the oldest out. */
+static void *shift(struct queue *q)
+{
+    struct queue_entry *e = &q->ring[q->head];
+
+    q->bytes -= e->bytes;
+    q->head = (q->head + 1) % q->ring_size;
+    q->count--;
+    q->pops++;
+    return e->item;
 }
 
 enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, size_t bytes,
@@ -109,42 +127,95 @@ enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, si
     return result;
 }
 
-enum queue_result queue_take(struct queue *q, uint32_t timeout_ms, void **ret_item)
+/* Waits until there is an item number i. With the lock held. */
+static enum queue_result wait_for_item(struct queue *q, size_t i, uint32_t timeout_ms)
 {
     const struct timespec deadline = wait_deadline(timeout_ms);
-    enum queue_result result;
     bool in_time = timeout_ms > 0;
 
-    pthread_mutex_lock(&q->lock);
     for (;;) {
-        if (q->count > 0) {
-            struct queue_entry *e = &q->ring[q->head];
-            *ret_item = e->item;
-            q->bytes -= e->bytes;
-            q->head = (q->head + 1) % q->ring_size;
-            q->count--;
-            pthread_cond_broadcast(&q->changed);
-            result = QUEUE_OK;
-            break;
-        }
-        if (q->closed) {
-            result = QUEUE_CLOSED;
-            break;
-        }
-        if (!in_time) {
-            result = QUEUE_TIMEOUT;
-            break;
-        }
+        if (q->count > i)
+            return QUEUE_OK;
+        if (q->closed)
+            return QUEUE_CLOSED;
+        if (!in_time)
+            return QUEUE_TIMEOUT;
         /* Kept until someone would wait: a wake that comes just before is not lost. */
         if (q->woken) {
             q->woken = false;
-            result = QUEUE_TIMEOUT;
-            break;
+            return QUEUE_TIMEOUT;
         }
         in_time = wait_until(&q->changed, &q->lock, &deadline);
     }
+}
+
+enum queue_result queue_take(struct queue *q, uint32_t timeout_ms, void **ret_item)
+{
+    pthread_mutex_lock(&q->lock);
+    enum queue_result result = wait_for_item(q, 0, timeout_ms);
+
+    if (result == QUEUE_OK) {
+        *ret_item = shift(q);
+        pthread_cond_broadcast(&q->changed);
+    }
     pthread_mutex_unlock(&q->lock);
     return result;
+}
+
+enum queue_result queue_peek(struct queue *q, size_t i, uint32_t timeout_ms, void **ret_item)
+{
+    pthread_mutex_lock(&q->lock);
+    enum queue_result result = wait_for_item(q, i, timeout_ms);
+
+    if (result == QUEUE_OK)
+        *ret_item = entry_at(q, i)->item;
+    pthread_mutex_unlock(&q->lock);
+    return result;
+}
+
+void queue_pop(struct queue *q, size_t n)
+{
+    for (; n > 0; n--) {
+        pthread_mutex_lock(&q->lock);
+        assert(q->count > 0);
+        void *item = shift(q);
+
+        pthread_cond_broadcast(&q->changed);
+        pthread_mutex_unlock(&q->lock);
+        if (q->free_item != NULL)
+            q->free_item(item);
+    }
+}
+
+void queue_each(struct queue *q, void (*visit)(void *arg, void *item), void *arg)
+{
+    pthread_mutex_lock(&q->lock);
+    for (size_t i = 0; i < q->count; i++)
+        visit(arg, entry_at(q, i)->item);
+    pthread_mutex_unlock(&q->lock);
+}
+
+uint64_t queue_puts(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    uint64_t puts = q->puts;
+
+    pthread_mutex_unlock(&q->lock);
+    return puts;
+}
+
+bool queue_wait_pops(struct queue *q, uint64_t count, uint32_t timeout_ms)
+{
+    const struct timespec deadline = wait_deadline(timeout_ms);
+    bool in_time = timeout_ms > 0;
+
+    pthread_mutex_lock(&q->lock);
+    while (q->pops < count && in_time)
+        in_time = wait_until(&q->changed, &q->lock, &deadline);
+    bool popped = q->pops >= count;
+
+    pthread_mutex_unlock(&q->lock);
+    return popped;
 }
 
 uint64_t queue_generation(struct queue *q)
@@ -162,6 +233,7 @@ uint64_t queue_restart(struct queue *q)
     size_t head = q->head, count = q->count, size = q->ring_size;
     q->ring = NULL;
     q->head = q->count = q->ring_size = q->bytes = 0;
+    q->pops = q->puts;
     uint64_t generation = ++q->generation;
     pthread_cond_broadcast(&q->changed);
     pthread_mutex_unlock(&q->lock);

@@ -25,6 +25,7 @@ struct queue {
     struct queue_entry *ring;
     size_t head, count, ring_size;
     size_t bytes, max_bytes;
+    uint64_t puts, pops; /* items so far; those that a restart threw away count as popped */
     uint64_t generation;
     bool closed;
     bool woken; /* queue_wake() was called and no waiting consumer has seen it yet */
@@ -41,6 +42,16 @@ enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, si
 /* Waits while the queue is empty, at most timeout_ms (0: does not wait). The
  * caller owns *ret_item. QUEUE_CLOSED once closed and empty. */
 enum queue_result queue_take(struct queue *q, uint32_t timeout_ms, void **ret_item);
+/* Item number i (0: the oldest), which stays in the queue and counts in its bytes; waits for it, at most
+ * timeout_ms. For a consumer that wants others to see what it works on: it may use the item until it
+ * calls queue_pop() or queue_restart(). */
+enum queue_result queue_peek(struct queue *q, size_t i, uint32_t timeout_ms, void **ret_item);
+void queue_pop(struct queue *q, size_t n); /* frees the n oldest items; so many must be there */
+/* All items, the oldest first, under the queue's lock: visit must be short and call nothing of the queue. */
+void queue_each(struct queue *q, void (*visit)(void *arg, void *item), void *arg);
+uint64_t queue_puts(struct queue *q);
+/* Waits until so many items have been popped, counted as queue_puts() does; false after timeout_ms. */
+bool queue_wait_pops(struct queue *q, uint64_t count, uint32_t timeout_ms);
 uint64_t queue_generation(struct queue *q);
 uint64_t queue_restart(struct queue *q); /* frees what is queued; returns the new generation */
 void queue_close(struct queue *q);       /* wakes both ends; later puts get QUEUE_CLOSED */

@@ -165,6 +165,7 @@ static void publish(struct reader *r)
     pos_copy(&source->read, assemble_pos(r->assemble));
     source->foreign_bytes = assemble_foreign_bytes(r->assemble);
     source->epoch = r->epoch;
+    feed_source_moved(source);
     pthread_mutex_unlock(&source->lock);
 }
 

@@ -38,6 +38,7 @@ struct tx {
     uint64_t rows_done;     /* a part: row images of the transaction that are done after this part */
     uint64_t marker;        /* the highest marker id of this link and side in it, 0 if none */
     bool echo;              /* written by this link: no changes */
+    bool applied;           /* while it is still queued: done, or known not to matter */
     struct change *changes; /* allocated in the arena, so grown by doubling there */
     size_t nchanges, changes_cap;
     wall_us committed_at; /* by the source's clock, whole seconds on MariaDB; 0 if unknown */

@@ -55,18 +55,31 @@
  */
 #include "cdc/model/feed.h"
 
+#include "cdc/base/clock.h"
+#include "cdc/base/wait.h"
+
+enum { FEED_STEP_MS = 20 };
+
 static void free_tx(void *item) { tx_free(item); }
 
 void feed_source_init(struct feed_source *s)
 {
     *s = (struct feed_source){.read = POS_INIT};
     pthread_mutex_init(&s->lock, NULL);
+    wait_cond_init(&s->moved);
 }
 
 void feed_source_done(struct feed_source *s)
 {
     pos_done(&s->read);
+    pthread_cond_destroy(&s->moved);
     pthread_mutex_destroy(&s->lock);
+}
+
+void feed_source_moved(struct feed_source *s)
+{
+    s->moves++;
+    pthread_cond_broadcast(&s->moved);
 }
 
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
@@ -151,4 +164,68 @@ bool feed_idle_pos(struct feed *f, struct pos *ret_pos, uint64_t *ret_foreign_by
     }
     pos_done(&read);
     return counts;
+}
+
+static bool has_ended(struct feed *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool ended = f->lost || f->halted;
+    pthread_mutex_unlock(&f->lock);
+    return ended;
+}
+
+/* A read position counts for this feed from the epoch on at which it was resumed. */
+static bool has_read(struct feed *f, const struct pos *pos)
+{
+    struct feed_source *s = f->source;
+    uint64_t epoch;
+
+    if (!is_resumed(f, &epoch))
+        return false;
+    pthread_mutex_lock(&s->lock);
+    bool covers = s->epoch >= epoch && !pos_is_unset(&s->read) && pos_covers(&s->read, pos);
+    pthread_mutex_unlock(&s->lock);
+    return covers;
+}
+
+static uint32_t left_ms(mono_us began, uint32_t timeout_ms)
+{
+    int64_t left = (int64_t)timeout_ms - mono_diff_us(clock_mono(), began) / 1000;
+
+    return left > 0 ? (uint32_t)left : 0;
+}
+
+bool feed_wait_read(struct feed *f, const struct pos *pos, uint32_t timeout_ms)
+{
+    const mono_us began = clock_mono();
+    struct feed_source *s = f->source;
+
+    for (;;) {
+        uint64_t moves;
+        uint32_t left = left_ms(began, timeout_ms);
+
+        pthread_mutex_lock(&s->lock);
+        moves = s->moves;
+        pthread_mutex_unlock(&s->lock);
+        if (has_read(f, pos))
+            return true;
+        if (left == 0 || has_ended(f))
+            return false;
+        /* A step at a time: what ends a feed does not show in the source. */
+        const struct timespec step = wait_deadline(left < FEED_STEP_MS ? left : FEED_STEP_MS);
+
+        pthread_mutex_lock(&s->lock);
+        while (s->moves == moves && wait_until(&s->moved, &s->lock, &step))
+            ;
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+bool feed_wait_applied(struct feed *f, const struct pos *pos, uint32_t timeout_ms)
+{
+    const mono_us began = clock_mono();
+
+    if (!feed_wait_read(f, pos, timeout_ms))
+        return false;
+    return queue_wait_pops(&f->queue, queue_puts(&f->queue), left_ms(began, timeout_ms));
 }

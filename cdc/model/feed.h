@@ -26,6 +26,8 @@
 /* One per server: written by its reader, read by the appliers it feeds. */
 struct feed_source {
     pthread_mutex_t lock;
+    pthread_cond_t moved;    /* CLOCK_MONOTONIC: moves has grown */
+    uint64_t moves;          /* grows with each change of read or epoch: feed_source_moved() */
     struct pos read;         /* all up to here has been put into the feeds */
     uint64_t foreign_bytes;  /* binlog bytes passed that the daemon did not write: when these
                               * grow, an idle direction has a reason to store its position */
@@ -57,11 +59,14 @@ struct feed {
 
 void feed_source_init(struct feed_source *s);
 void feed_source_done(struct feed_source *s);
+void feed_source_moved(struct feed_source *s); /* the reader, with the lock held, after a change of read or epoch */
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
                size_t queue_bytes);
 void feed_done(struct feed *f);
 
-/* The applier: throws away what is queued, asks for everything behind pos but
+/* The applier takes transactions with queue_peek() and lets go of them with queue_pop() once they are applied: until then
+ * others can see what is pending.
+ * The applier: throws away what is queued, asks for everything behind pos but
  * the first rows_done row images. */
 void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done);
 /* The applier: a position it may store as read, when its queue is empty and all it took is applied: true
@@ -70,5 +75,11 @@ void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done);
  * It may lie behind what is stored already, when the stream was opened again for another feed: store it only
  * if pos_covers(ret_pos, stored), and not in the midst of a transaction (rows_done) that it does not end. */
 bool feed_idle_pos(struct feed *f, struct pos *ret_pos, uint64_t *ret_foreign_bytes);
+
+/* From any thread: waits until the reader has put all up to pos into this feed; false after timeout_ms, and at once
+ * while the feed is lost or halted. */
+bool feed_wait_read(struct feed *f, const struct pos *pos, uint32_t timeout_ms);
+/* Likewise until that has been applied too. */
+bool feed_wait_applied(struct feed *f, const struct pos *pos, uint32_t timeout_ms);
 
 #endif

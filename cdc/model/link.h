@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cdc/base/cipher.h"
 #include "cdc/model/column.h"
@@ -35,6 +36,9 @@ struct link {
     const struct column *synced_at[2];
     enum side authority; /* wins a full tie */
     bool delete_beats_update;
+    size_t keep_conflicts;      /* on record, at most; 0: none */
+    uint32_t keep_conflict_days;
+    size_t max_quarantined;     /* keys that may wait; 0: no limit */
     bool loose_keys; /* a server may take keys of other bytes for the same: case, accents,
                                        * spaces at the end */
 };

@@ -63,7 +63,7 @@ struct direction_stats {
     stat_count superseded; /* changes dropped by rule 5 */
     stat_count echoes;     /* transactions of our own that came back and were passed over */
     stat_count conflicts_version, conflicts_updated_at, conflicts_authority, conflicts_delete,
-        conflicts_equal;
+        conflicts_force, conflicts_equal;
     stat_count retries; /* deadlocks, lock timeouts */
     stat_count reconnects;
     stat_count queue_items, queue_bytes;

@@ -32,7 +32,8 @@ struct frame {
 struct search {
     struct exhaustive_run run;
     struct world *w;
-    size_t writes_left[2], crashes_left, losses_left, skips_left;
+    size_t writes_left[2], crashes_left, losses_left, skips_left, resyncs_left;
+    struct sim_row last; /* one_sided: what the application left behind */
     struct frame *frames;
     size_t depth;
     uint64_t *seen; /* open addressing, 0: free */
@@ -59,7 +60,7 @@ static bool first_visit(struct search *s)
     uint64_t h = world_hash(s->w, s->crashes_left + s->losses_left > 0);
 
     h = (h ^ (s->writes_left[0] << 2 | s->writes_left[1] << 5 | s->crashes_left << 8 | s->losses_left << 11 |
-              s->skips_left << 14)) *
+              s->skips_left << 14 | s->resyncs_left << 17)) *
         0x9e3779b97f4a7c15ULL;
     h ^= h >> 29;
     h += h == 0;
@@ -99,6 +100,12 @@ static void add_actor_moves(struct search *s, struct frame *f, size_t i)
 {
     const struct actor *a = &s->w->actor[i];
     size_t left;
+
+    if (a->is_resync && !a->busy) {
+        if (a->resync_wanted || s->resyncs_left > 0)
+            add_move(f, MOVE_TASK, i, TASK_RESYNC, 0);
+        return;
+    }
 
     if (a->busy) {
         if (actor_can_run(a))
@@ -154,11 +161,13 @@ static void make_move(struct search *s, const struct move *m)
     case MOVE_WRITE:
         row = row_for(m->what);
         s->writes_left[m->who]--;
+        s->last = row;
         if (!world_write(s->w, m->who, &key, &row, 1))
             abort();
         return;
     case MOVE_TASK:
         s->skips_left -= m->what == TASK_SKIP;
+        s->resyncs_left -= m->what == TASK_RESYNC && !a->resync_wanted;
         a->task = m->what;
         a->take = m->take;
         break;
@@ -178,17 +187,24 @@ static void make_move(struct search *s, const struct move *m)
 
 static void start(struct search *s)
 {
-    world_reset(s->w, 1, 2, s->run.delete_wins, SIDE_LEFT);
-    s->writes_left[0] = s->writes_left[1] = s->run.writes;
+    /* One-sided: whatever is taken for a conflict is decided against the only writer, and shows. */
+    world_reset(s->w, 1, 2, s->run.delete_wins, s->run.one_sided ? SIDE_RIGHT : SIDE_LEFT);
+    s->writes_left[0] = s->run.writes;
+    s->writes_left[1] = s->run.one_sided ? 0 : s->run.writes;
+    s->resyncs_left = s->run.resyncs;
+    s->last = (struct sim_row){0, 0, 0, 0};
+    world_resync(s->w, 0)->order = s->run.order;
+    for (int t = 0; t < 2 && s->run.drift; t++)
+        world_drift(s->w, t, 0, row_for(s->run.drifted[t]));
     s->crashes_left = s->run.crashes;
     s->losses_left = s->run.losses;
     s->skips_left = s->run.skips;
     /* Both directions begin before the first write: what was there earlier is a resync's business. */
     for (size_t i = 0; i < s->w->nactors; i++)
-        do {
+        while (!s->w->actor[i].open || s->w->actor[i].busy) {
             s->w->actor[i].task = TASK_OPEN;
             actor_step(&s->w->actor[i]);
-        } while (s->w->actor[i].busy);
+        }
 }
 
 /* ---- The search ---- */
@@ -196,16 +212,17 @@ static void start(struct search *s)
 static void print_move(const struct search *s, const struct move *m)
 {
     static const char *const values[] = {"absent", "1", "2"};
-    static const char *const tasks[] = {"opens", "takes a batch", "stores its position", "tries quarantine"};
+    static const char *const tasks[] = {"opens", "takes a batch", "stores its position", "tries quarantine",
+                                        "begins"};
 
     switch ((enum move_kind)m->kind) {
     case MOVE_WRITE: printf("  application writes %s on the %s\n", values[m->what], side_name(m->who)); break;
-    case MOVE_TASK: printf("  %s %s\n", direction_name(s->w->actor[m->who].from), tasks[m->what]); break;
-    case MOVE_STEP: printf("  %s goes on\n", direction_name(s->w->actor[m->who].from)); break;
+    case MOVE_TASK: printf("  %s %s\n", actor_name(&s->w->actor[m->who]), tasks[m->what]); break;
+    case MOVE_STEP: printf("  %s goes on\n", actor_name(&s->w->actor[m->who])); break;
     case MOVE_CRASH: printf("  the daemon crashes\n"); break;
-    case MOVE_LOSE: printf("  %s loses its connection\n", direction_name(s->w->actor[m->who].from)); break;
+    case MOVE_LOSE: printf("  %s loses its connection\n", actor_name(&s->w->actor[m->who])); break;
     case MOVE_VICTIM:
-        printf("  %s is the victim of a deadlock\n", direction_name(s->w->actor[m->who].from));
+        printf("  %s is the victim of a deadlock\n", actor_name(&s->w->actor[m->who]));
         break;
     }
 }
@@ -220,6 +237,14 @@ static void report(struct search *s)
     world_print(s->w);
 }
 
+/* Does the table hold what its only writer wrote last? */
+static bool is_last(const struct search *s)
+{
+    const struct sim_row *row = &s->w->table[0].row[0];
+
+    return row->present == s->last.present && (!row->present || row->val == s->last.val);
+}
+
 /* Goes down from the present state to one that was seen, or to an end. */
 static void descend(struct search *s)
 {
@@ -231,7 +256,7 @@ static void descend(struct search *s)
         s->states++;
         if (world_is_quiet(s->w)) {
             s->quiescent++;
-            if (!world_is_equal(s->w))
+            if (!world_is_equal(s->w) || (s->run.one_sided && !is_last(s)))
                 report(s);
         }
         find_moves(s, f);
@@ -276,11 +301,16 @@ enum search_result exhaustive_search(const struct exhaustive_run *run)
     do
         descend(&s);
     while (!(run->until_first && s.diverged > 0) && go_back(&s));
-    printf("%s %zu writes a side, %zu crashes, %zu losses, delete_vs_update %s%s%s: "
+    printf("%s %zu writes a side, %zu crashes, %zu losses, delete_vs_update %s%s%s%s: "
            "%zu states, %zu quiescent, %zu diverged, %zu endless (%zu moves)\n",
            s.diverged + s.endless == 0 ? "ok   " : "WRONG", run->writes, run->crashes, run->losses,
            run->delete_wins ? "delete" : "keep", run->batches ? ", batches" : "",
-           run->skips > 0 ? ", skips" : "", s.states, s.quiescent, s.diverged, s.endless, s.executed);
+           run->skips > 0 ? ", skips" : "",
+           run->drift       ? ", drift and resync"
+           : run->one_sided ? ", one side, resyncs"
+           : run->resyncs   ? ", resyncs"
+                            : "",
+           s.states, s.quiescent, s.diverged, s.endless, s.executed);
     world_free(s.w);
     free(s.frames);
     free(s.seen);

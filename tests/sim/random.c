@@ -11,18 +11,18 @@
 
 enum { MAX_STEPS = 20000 };
 
-struct walk {
+struct schedule {
     struct world *w;
     uint64_t random;
     bool print;
     size_t writes_left[MAX_TABLES];
-    size_t crashes_left, losses_left;
+    size_t crashes_left, losses_left, resyncs_left;
     uint8_t nvalues, clock[MAX_TABLES], careful; /* careful: applications raise the version */
     bool refusals;
 };
 
 /* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next(struct walk *k)
+static uint64_t next(struct schedule *k)
 {
     uint64_t z = (k->random += 0x9e3779b97f4a7c15ULL);
 
@@ -31,11 +31,11 @@ static uint64_t next(struct walk *k)
     return z ^ (z >> 31);
 }
 
-static size_t below(struct walk *k, size_t n) { return (size_t)(next(k) % n); }
+static size_t below(struct schedule *k, size_t n) { return (size_t)(next(k) % n); }
 
 /* ---- What happens ---- */
 
-static struct sim_row new_row(struct walk *k, int table, struct sim_row now)
+static struct sim_row new_row(struct schedule *k, int table, struct sim_row now)
 {
     struct sim_row row = {1, (uint8_t)below(k, k->nvalues), 1, 1};
 
@@ -50,7 +50,7 @@ static struct sim_row new_row(struct walk *k, int table, struct sim_row now)
     return row;
 }
 
-static void application_writes(struct walk *k, int table)
+static void application_writes(struct schedule *k, int table)
 {
     const struct sim_table *t = &k->w->table[table];
     uint8_t keys[4];
@@ -70,11 +70,13 @@ static void application_writes(struct walk *k, int table)
         k->writes_left[table]--;
 }
 
-static void give_task(struct walk *k, struct actor *a)
+static void give_task(struct schedule *k, struct actor *a)
 {
     size_t left = a->store[a->from].table->nlog - a->at;
 
-    if (!a->open) {
+    if (a->is_resync) {
+        a->task = TASK_RESYNC;
+    } else if (!a->open) {
         a->task = TASK_OPEN;
     } else if (left > 0 && below(k, 16) != 0) {
         a->task = TASK_BATCH;
@@ -84,7 +86,7 @@ static void give_task(struct walk *k, struct actor *a)
     }
 }
 
-static void direction_goes_on(struct walk *k, struct actor *a)
+static void direction_goes_on(struct schedule *k, struct actor *a)
 {
     if (!a->busy)
         give_task(k, a);
@@ -95,7 +97,16 @@ static void direction_goes_on(struct walk *k, struct actor *a)
     actor_step(a);
 }
 
-static void one_step(struct walk *k)
+/* One that nobody needs. */
+static bool may_resync(struct schedule *k)
+{
+    bool may = k->resyncs_left > 0 && below(k, 30) == 0;
+
+    k->resyncs_left -= may;
+    return may;
+}
+
+static void one_step(struct schedule *k)
 {
     size_t who = below(k, k->w->nactors + k->w->ntables);
 
@@ -118,7 +129,7 @@ static void one_step(struct walk *k)
 
         t->refuses = !t->refuses;
     }
-    if (actor_can_run(a) && (actor_has_work(a) || below(k, 8) == 0))
+    if (actor_can_run(a) && (actor_has_work(a) || (a->is_resync ? may_resync(k) : below(k, 8) == 0)))
         direction_goes_on(k, a);
     else if (a->waits_for_lock && below(k, 8) == 0)
         a->victim = true; /* of a deadlock, or its wait has been too long */
@@ -126,7 +137,30 @@ static void one_step(struct walk *k)
 
 /* ---- A whole walk ---- */
 
-static void set_up(struct walk *k)
+static void draw_order(struct schedule *k, struct actor *a)
+{
+    a->order = (struct job_order){0};
+    if (below(k, 3) != 0)
+        return;
+    a->order.has_from = true;
+    a->order.from = below(k, 2) != 0 ? SIDE_RIGHT : SIDE_LEFT;
+    a->order.force = below(k, 2) != 0;
+    a->order.delete_missing = below(k, 2) != 0;
+}
+
+/* Rows that were there before the daemon. */
+static void drift(struct schedule *k)
+{
+    if (below(k, 4) != 0)
+        return;
+    for (size_t t = 0; t < k->w->ntables; t++)
+        for (size_t key = 0; key < k->w->nkeys; key++)
+            if (below(k, 2) == 0)
+                world_drift(k->w, (int)t, (uint8_t)key,
+                            (struct sim_row){1, (uint8_t)below(k, k->nvalues), (uint8_t)(1 + below(k, 3)), 1});
+}
+
+static void set_up(struct schedule *k)
 {
     size_t ntables = below(k, 3) == 0 ? 3 : 2;
 
@@ -139,14 +173,18 @@ static void set_up(struct walk *k)
     k->crashes_left = below(k, 3);
     k->losses_left = below(k, 4);
     k->refusals = below(k, 4) == 0;
+    k->resyncs_left = below(k, 3);
+    drift(k);
     for (size_t i = 0; i < k->w->nactors; i++) {
         struct actor *a = &k->w->actor[i];
 
         a->part = below(k, 3);
-        do {
+        a->chunk = 1 + below(k, 3);
+        draw_order(k, a);
+        while (!a->open || a->busy) {
             a->task = TASK_OPEN;
             actor_step(a);
-        } while (a->busy);
+        }
     }
     for (size_t t = 0; t < ntables; t++) {
         k->writes_left[t] = 1 + below(k, 6);
@@ -155,7 +193,7 @@ static void set_up(struct walk *k)
     }
 }
 
-static bool has_writes(const struct walk *k)
+static bool has_writes(const struct schedule *k)
 {
     for (size_t t = 0; t < k->w->ntables; t++)
         if (k->writes_left[t] > 0)
@@ -164,14 +202,14 @@ static bool has_writes(const struct walk *k)
 }
 
 /* The obstacles go; then each key in quarantine is tried until none is left. */
-static bool clear_quarantine(struct walk *k)
+static bool clear_quarantine(struct schedule *k)
 {
     for (size_t t = 0; t < k->w->ntables; t++)
         k->w->table[t].refuses = false;
     for (size_t i = 0; i < k->w->nactors; i++) {
         struct actor *a = &k->w->actor[i];
 
-        if (!a->busy && a->open) {
+        if (!a->is_resync && !a->busy && a->open) {
             a->task = TASK_QUARANTINE;
             actor_step(a);
         }
@@ -179,7 +217,7 @@ static bool clear_quarantine(struct walk *k)
     return !world_has_quarantine(k->w);
 }
 
-static bool fail(const struct walk *k, uint64_t seed, const char *what)
+static bool fail(const struct schedule *k, uint64_t seed, const char *what)
 {
     printf("seed %llu: %s\n", (unsigned long long)seed, what);
     if (k->print)
@@ -191,7 +229,7 @@ static bool fail(const struct walk *k, uint64_t seed, const char *what)
 bool random_schedule(uint64_t seed, bool print)
 {
     static struct world *w;
-    struct walk k = {.random = seed, .print = print};
+    struct schedule k = {.random = seed, .print = print};
 
     if (w == NULL)
         w = world_new();

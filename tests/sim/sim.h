@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cdc/model/record.h"
+
 struct exhaustive_run {
     size_t writes;    /* by applications, on each side */
     size_t crashes;   /* of the daemon */
@@ -15,6 +17,11 @@ struct exhaustive_run {
     bool delete_wins; /* delete_vs_update = "delete" */
     bool batches;     /* a direction may also take all that its log holds at once */
     size_t skips;     /* positions that directions store on their own */
+    size_t resyncs;   /* that come by at any moment */
+    bool one_sided;   /* only the left is written: then nothing may ever be taken for a conflict */
+    bool drift;       /* the tables begin with these rows, as applications write them, and a resync that has to be done */
+    uint8_t drifted[2];
+    struct job_order order;
     bool until_first; /* ends at the first divergence */
 };
 

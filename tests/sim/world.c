@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "appliers/reconcile.h"
+#include "appliers/walk.h"
 #include "cdc/base/mem.h"
 #include "tests/sim/fiber.h"
 
@@ -127,7 +128,7 @@ static uint64_t sync_hash(const struct world *w, int link, uint64_t last, bool s
         h = mix(h, last - link_sync_passed(s, side));
         if (stored)
             h = mix(h, last - link_sync_stored(s, side));
-        h = mix(h, link_sync_is_live(s, side));
+        h = mix(h, (uint64_t)link_sync_is_live(s, side) << 1 | link_sync_is_open(s, side));
         h = mix(h, link_sync_may_enter(s, gate_of(side)));
         for (size_t k = 0; k < w->nkeys; k++)
             h = mix(h, announced_id(s, side, k) - link_sync_passed(s, side));
@@ -139,6 +140,8 @@ static uint64_t sync_hash(const struct world *w, int link, uint64_t last, bool s
     }
     h = mix(h, last - link_sync_last_id(s));
     h = mix(h, link_sync_may_enter(s, GATE_BOTH));
+    if (link_sync_order(s) != NULL)
+        h = mix(h, 2U | (unsigned)link_sync_order(s)->force);
     return mix(h, link_sync_in_doubt(s));
 }
 
@@ -232,7 +235,8 @@ static bool mem_lock(struct store *s, const struct key *keys, size_t nkeys, cons
 
     if (!still_connected(m, err))
         return false;
-    begin_tx(m);
+    if (!m->in_tx)
+        begin_tx(m);
     for (size_t i = 0; i < nkeys; i++) {
         uint8_t k = key_number(&keys[i]);
 
@@ -245,6 +249,46 @@ static bool mem_lock(struct store *s, const struct key *keys, size_t nkeys, cons
     }
     if (nkeys > 0)
         give_way(m->actor);
+    return still_connected(m, err);
+}
+
+static bool mem_read(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
+                     struct arena *arena, struct err *err)
+{
+    struct mem_store *m = (struct mem_store *)s;
+
+    if (!still_connected(m, err))
+        return false;
+    for (size_t i = 0; i < nkeys; i++) {
+        uint8_t k = key_number(&keys[i]);
+
+        ret_rows[i] = row_values(k, m->table->row[k], arena);
+        saw(m->actor, row_number(m->table->row[k]));
+    }
+    give_way(m->actor);
+    return still_connected(m, err);
+}
+
+static bool mem_range(struct store *s, const struct key_range *range, size_t limit, struct store_rows *ret_rows,
+                      struct arena *arena, struct err *err)
+{
+    struct mem_store *m = (struct mem_store *)s;
+    size_t first = range->after != NULL ? key_number(range->after) + 1U : 0;
+    size_t end = range->up_to != NULL ? key_number(range->up_to) + 1U : m->actor->world->nkeys;
+
+    if (!still_connected(m, err))
+        return false;
+    ret_rows->keys = arena_alloc(arena, MAX_KEYS * sizeof *ret_rows->keys);
+    ret_rows->rows = arena_alloc(arena, MAX_KEYS * sizeof *ret_rows->rows);
+    ret_rows->count = 0;
+    for (size_t k = first; k < end && ret_rows->count < limit; k++) {
+        saw(m->actor, row_number(m->table->row[k]));
+        if (!m->table->row[k].present)
+            continue;
+        ret_rows->keys[ret_rows->count] = key_value(k);
+        ret_rows->rows[ret_rows->count++] = row_values((uint8_t)k, m->table->row[k], arena);
+    }
+    give_way(m->actor);
     return still_connected(m, err);
 }
 
@@ -302,7 +346,11 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
     if (!still_connected(m, err))
         return false;
     assert(m->in_tx);
-    assert(w->nrows == 0 || w->checkpoint != NULL || w->nmarkers > 0); /* rule 2 */
+    assert(w->nrows == 0 || w->checkpoint != NULL || w->touch || w->nmarkers > 0); /* rule 2 */
+    if (w->touch) {
+        m->entry.link = (int8_t)m->link;
+        m->wrote = true;
+    }
     if (w->checkpoint != NULL) {
         m->moves_checkpoint = true;
         m->checkpoint = (struct sim_checkpoint){true, w->checkpoint->pos.offset, w->checkpoint->rows_done,
@@ -388,7 +436,7 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
                                       .checkpoint = {POS_INIT, cp->rows_done, cp->marker},
                                       .markers = arena_alloc(arena, (markers->n + 1) * sizeof(struct marker)),
                                       .nmarkers = markers->n,
-                                      .quarantined = arena_alloc(arena, MAX_KEYS * sizeof(struct key))};
+                                      .quarantined = arena_zalloc(arena, MAX_KEYS * sizeof(struct quarantine_entry))};
     saw(m->actor, mix(cp->rows_done, mix(cp->marker, cp->offset)));
     if (cp->present)
         pos_set_file(&ret_state->checkpoint.pos, "b", 1, cp->offset);
@@ -400,7 +448,7 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
     }
     for (size_t k = 0; k < m->actor->world->nkeys; k++)
         if (m->table->quarantined[m->link][k]) {
-            ret_state->quarantined[ret_state->nquarantined++] = key_value(k);
+            ret_state->quarantined[ret_state->nquarantined++].key = key_value(k);
             saw(m->actor, k);
         }
     return true;
@@ -412,13 +460,22 @@ static bool mem_position(struct store *s, struct pos *ret_pos, struct err *err)
 
     if (!still_connected(m, err))
         return false;
-    saw(m->actor, m->table->nlog);
+    if (!m->actor->is_resync) /* which only waits for it */
+        saw(m->actor, m->table->nlog);
     pos_set_file(ret_pos, "b", 1, m->table->nlog);
     return true;
 }
 
-static const struct store_ops mem_ops = {mem_lock,     mem_write, mem_commit,
-                                         mem_rollback, mem_load,  mem_position};
+static const struct store_ops mem_ops = {
+    .lock = mem_lock,
+    .write = mem_write,
+    .commit = mem_commit,
+    .rollback = mem_rollback,
+    .load = mem_load,
+    .position = mem_position,
+    .read = mem_read,
+    .range = mem_range,
+};
 
 /* ---- Reading a log: what reader and assemble do for one feed ---- */
 
@@ -487,6 +544,7 @@ static void run_open(struct actor *a)
     a->open = true;
     a->at = a->apply.stored.pos.offset;
     a->at_rows = a->apply.stored.rows_done;
+    apply_is_open(&a->apply);
 }
 
 static void run_batch(struct actor *a)
@@ -533,13 +591,108 @@ static void run_quarantine(struct actor *a)
 {
     struct err err = ERR_INIT;
 
-    if (!apply_retry_quarantine(&a->apply, MAX_KEYS, &err))
+    if (!apply_retry_quarantine(&a->apply, MAX_KEYS, (wall_us){INT64_MAX}, &err))
         failed(a, &err);
+}
+
+/* ---- Resync ---- */
+
+static struct actor *direction_of(const struct actor *a, enum side from)
+{
+    return &a->world->actor[a->link * 2 + (int)from];
+}
+
+/* The readers of the simulation have always read all there is. */
+static bool read_on(void *arg, const struct pos ends[2], struct err *err)
+{
+    struct actor *a = arg;
+
+    (void)ends;
+    saw(a, 96); /* or the state would look like the one before */
+    give_way(a);
+    for (int s = 0; s < 2; s++)
+        if (!still_connected(&a->store[s], err))
+            return false;
+    return true;
+}
+
+static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, const struct tx *tx), void *visit_arg)
+{
+    struct actor *a = arg;
+    const struct actor *d = direction_of(a, log);
+    uint64_t at = d->at, at_rows = d->at_rows;
+    uint64_t passed = link_sync_passed(a->world->sync[a->link], log);
+
+    while (at < source_of(d)->nlog) {
+        struct tx *tx = read_one(d, &at, &at_rows);
+
+        for (size_t i = 0; i < tx->nchanges; i++) {
+            const struct change *c = &tx->changes[i];
+
+            saw(a, mix(row_number(row_of(c->after)) << 8 | key_number(&c->key),
+                       link_sync_superseded(a->world->sync[a->link], log, &c->key, passed)));
+        }
+        if (tx->marker > passed)
+            passed = tx->marker;
+        visit(visit_arg, tx);
+        tx_free(tx);
+    }
+}
+
+static int64_t no_clock(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static const struct resync_streams streams_ops = {.read_on = read_on, .pending = pending, .now_us = no_clock};
+
+static bool settle_keys(struct actor *a, const struct key *keys, size_t nkeys, struct err *err)
+{
+    for (size_t done = 0; done < nkeys;) {
+        size_t apart = resync_count_apart(&a->world->link[a->link], keys + done, nkeys - done);
+
+        if (!resync_settle(&a->resync, keys + done, apart, err))
+            return false;
+        done += apart;
+    }
+    return true;
+}
+
+/* The whole of it at once, as far as it gets. Progress is not kept: walking again over what is done does no harm. */
+static void run_resync(struct actor *a)
+{
+    struct err err = ERR_INIT;
+    struct walk walk;
+    struct walk_chunk chunk;
+    struct arena arena;
+    struct key *keys;
+    size_t nkeys;
+    bool ok = resync_begin(&a->resync, &a->order, &err), more = true;
+
+    walk_init(&walk, &a->world->link[a->link], &a->store[SIDE_LEFT].base, &a->store[SIDE_RIGHT].base, NULL);
+    arena_init(&arena);
+    while (ok && more) {
+        ok = resync_scan(&a->resync, &walk, a->chunk, &chunk, &keys, &nkeys, &arena, &err) &&
+             settle_keys(a, keys, nkeys, &err);
+        more = ok && walk_advance(&walk, &chunk);
+        arena_reset(&arena);
+    }
+    ok = ok && resync_end(&a->resync, &err);
+    if (ok)
+        a->resync_wanted = false;
+    else if (err.kind != ERR_BUSY && err.kind != ERR_RETRY && err.kind != ERR_STOPPED) {
+        fprintf(stderr, "a resync ended by itself: %s\n", err.text);
+        abort();
+    }
+    arena_done(&arena);
+    walk_done(&walk);
 }
 
 static void actor_main(void *arg)
 {
-    static void (*const tasks[])(struct actor *) = {run_open, run_batch, run_skip, run_quarantine};
+    static void (*const tasks[])(struct actor *) = {run_open, run_batch, run_skip, run_quarantine,
+                                                  run_resync};
     struct actor *a = arg;
 
     for (;;) {
@@ -558,7 +711,23 @@ static void gate_wait(void *arg, unsigned gates)
     a->waits_for_gates = 0;
 }
 
-bool actor_has_work(const struct actor *a) { return a->busy || !a->open || a->at < source_of(a)->nlog; }
+bool actor_has_work(const struct actor *a)
+{
+    if (a->is_resync)
+        return a->busy || a->resync_wanted;
+    return a->busy || !a->open || a->at < source_of(a)->nlog;
+}
+
+const char *actor_name(const struct actor *a) { return a->is_resync ? "resync" : direction_name(a->from); }
+
+struct actor *world_resync(struct world *w, size_t link) { return &w->actor[w->nlinks * 2 + link]; }
+
+void world_drift(struct world *w, int table, uint8_t key, struct sim_row row)
+{
+    w->table[table].row[key] = row;
+    for (size_t l = 0; l < w->nlinks; l++)
+        world_resync(w, l)->resync_wanted = true;
+}
 
 bool actor_can_run(const struct actor *a)
 {
@@ -575,7 +744,9 @@ void actor_step(struct actor *a)
 {
     if (!a->busy) {
         a->busy = true;
-        a->trace = mix(mix(mix(mix(1, a->task), a->take), a->at_rows), source_of(a)->nlog - a->at);
+        a->trace = mix(1, a->task);
+        if (!a->is_resync)
+            a->trace = mix(mix(mix(a->trace, a->take), a->at_rows), source_of(a)->nlog - a->at);
     }
     a->world->running = a;
     fiber_run(a->fiber);
@@ -595,6 +766,14 @@ static void start_daemon(struct world *w)
     for (size_t i = 0; i < w->nactors; i++) {
         struct actor *a = &w->actor[i];
 
+        if (a->is_resync) {
+            resync_done(&a->resync);
+            resync_init(&a->resync, &w->link[a->link], w->sync[a->link], &a->store[SIDE_LEFT].base,
+                        &a->store[SIDE_RIGHT].base, &w->stop, &a->stats, &a->streams);
+            a->open = true;
+            a->lose = a->victim = false;
+            continue;
+        }
         apply_done(&a->apply);
         apply_init(&a->apply, &w->link[a->link], a->from, w->sync[a->link], &a->store[SIDE_LEFT].base,
                    &a->store[SIDE_RIGHT].base, &w->stop, &a->stats);
@@ -652,6 +831,7 @@ void world_free(struct world *w)
         free(w->table[t].log);
     for (int i = 0; i < MAX_ACTORS; i++) {
         apply_done(&w->actor[i].apply);
+        resync_done(&w->actor[i].resync);
         direction_stats_done(&w->actor[i].stats);
         fiber_free(w->actor[i].fiber);
     }
@@ -670,7 +850,7 @@ void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins
     w->nkeys = nkeys;
     w->ntables = ntables;
     w->nlinks = ntables - 1;
-    w->nactors = w->nlinks * 2;
+    w->nactors = w->nlinks * 3;
     for (size_t t = 0; t < MAX_TABLES; t++) {
         struct sim_entry *log = w->table[t].log;
 
@@ -689,11 +869,17 @@ void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins
             .authority = authority,
             .delete_beats_update = delete_wins,
         };
-        for (int from = 0; from < 2; from++) {
-            struct actor *a = &w->actor[l * 2 + (size_t)from];
+        for (int from = 0; from < 3; from++) { /* the third is its resync */
+            struct actor *a = from < 2 ? &w->actor[l * 2 + (size_t)from] : world_resync(w, l);
 
             a->link = (int)l;
-            a->from = from;
+            a->is_resync = from == 2;
+            a->from = from == 2 ? SIDE_LEFT : from;
+            a->order = (struct job_order){0};
+            a->chunk = 2;
+            a->resync_wanted = false;
+            a->streams = streams_ops;
+            a->streams.arg = a;
             a->part = 0;
             for (int s = 0; s < 2; s++)
                 a->store[s] = (struct mem_store){.base = {&mem_ops, &w->link[l], s},
@@ -785,7 +971,7 @@ static uint64_t hash_log(const struct world *w, size_t table, bool stored, uint6
         const struct actor *a = &w->actor[i];
         const struct sim_checkpoint *cp = &a->store[side_peer(a->from)].table->checkpoint[a->link];
 
-        if (source_of(a) != t)
+        if (a->is_resync || source_of(a) != t)
             continue;
         uint64_t at = stored ? cp->offset : a->at;
 
@@ -845,9 +1031,14 @@ uint64_t world_hash(const struct world *w, bool may_crash)
         const struct actor *a = &w->actor[i];
 
         h = mix(h, (uint64_t)a->open << 3 | (uint64_t)a->busy << 2 | (uint64_t)a->lose << 1 | a->victim);
+        h = mix(h, a->waits_for_gates << 1 | a->waits_for_lock);
+        if (a->is_resync) {
+            h = mix(h, a->busy ? a->trace : 0);
+            h = mix(h, a->resync_wanted);
+            continue;
+        }
         h = mix(h, source_of(a)->nlog - a->at);
         h = mix(h, a->at_rows);
-        h = mix(h, a->waits_for_gates << 1 | a->waits_for_lock);
         if (a->open && stored) {
             h = mix(h, highest_id(w, (size_t)a->link) - a->apply.stored.marker);
             h = mix(h, highest_id(w, (size_t)a->link) - a->apply.purged);
@@ -896,8 +1087,12 @@ void world_print(const struct world *w)
     for (size_t i = 0; i < w->nactors; i++) {
         const struct actor *a = &w->actor[i];
 
-        printf("  link %d %s: at %llu of %zu, %s%s\n", a->link, direction_name(a->from),
-               (unsigned long long)a->at, source_of(a)->nlog, a->open ? "open" : "closed",
-               a->busy ? ", busy" : "");
+        if (a->is_resync)
+            printf("  link %d resync: %s%s\n", a->link, a->resync_wanted ? "wanted" : "not wanted",
+                   a->busy ? ", busy" : "");
+        else
+            printf("  link %d %s: at %llu of %zu, %s%s\n", a->link, direction_name(a->from),
+                   (unsigned long long)a->at, source_of(a)->nlog, a->open ? "open" : "closed",
+                   a->busy ? ", busy" : "");
     }
 }

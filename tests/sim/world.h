@@ -15,13 +15,14 @@
 #include <stdint.h>
 
 #include "appliers/apply.h"
+#include "appliers/resync.h"
 #include "cdc/model/link.h"
 
 enum {
     MAX_KEYS = 4,
     MAX_TABLES = 3,
     MAX_LINKS = 2,
-    MAX_ACTORS = 4,
+    MAX_ACTORS = 3 * MAX_LINKS,
     MAX_LOG = 512,
     MAX_ENTRY = 24,
     MAX_MARKERS = 128
@@ -88,13 +89,19 @@ struct mem_store { /* one connection */
     bool quarantine[MAX_KEYS], release[MAX_KEYS];
 };
 
-enum sim_task { TASK_OPEN, TASK_BATCH, TASK_SKIP, TASK_QUARANTINE };
+enum sim_task { TASK_OPEN, TASK_BATCH, TASK_SKIP, TASK_QUARANTINE, TASK_RESYNC };
 
-struct actor { /* one direction: what its thread would do */
+struct actor { /* one direction, or the resync of a link: what its thread would do */
     struct world *world;
     struct fiber *fiber;
     int link;
     enum side from;
+    bool is_resync; /* then `from`, `at` and the like mean nothing, and `open` is always true */
+    struct resync resync;
+    struct resync_streams streams;
+    struct job_order order;
+    size_t chunk;      /* rows of a chunk of its walk */
+    bool resync_wanted; /* a job that is stored: it has to be done before the world is at rest */
     struct apply apply;
     struct mem_store store[2];
     struct direction_stats stats;
@@ -141,6 +148,12 @@ void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins
 bool world_write(struct world *w, int table, const uint8_t *keys, const struct sim_row *rows, size_t n);
 bool world_may_write(const struct world *w, int table, const uint8_t *keys, const struct sim_row *rows,
                      size_t n);
+
+/* Rows that stand there without a log that tells of them: what was there before, or written past the log. Every link
+ * then wants a resync. */
+void world_drift(struct world *w, int table, uint8_t key, struct sim_row row);
+struct actor *world_resync(struct world *w, size_t link); /* the actor that resyncs it */
+const char *actor_name(const struct actor *a);
 
 /* Can the actor do anything now? */
 bool actor_has_work(const struct actor *a);

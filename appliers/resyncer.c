@@ -1,0 +1,799 @@
+/*
+ * resyncer.c - a job from its order to its end.
+ *
+ *   idle --trigger, or a direction begins anew--> running --the walk has ended--> done
+ *                                                    |
+ *                                                    +--a direction halts, no way on--> failed
+ *
+ * What is stored. The left side's resync table has the job and the last key of the last
+ * chunk that is done. That is written after the chunk, so a crash in between repeats
+ * at most one chunk, which does no harm.
+ *
+ * Beginning anew. When a direction's position is lost, what it has not applied is unknown, and
+ * every key has to be compared once more from the moment on at which it begins again.
+ * Its applier calls resyncer_on_begin() with both gates held, which sends the walk back to
+ * its beginning, in memory and in the table, before the new position is stored. Progress is
+ * written with both gates held as well, and only if no such thing happened meanwhile: else an
+ * old "done up to here" could be written over it.
+ *
+ * Giving way. Between two chunks the appliers get their turn at the gates and the queues are
+ * let run low, so that streams go on during a resync and little is pending when the
+ * next chunk is looked at.
+ *
+ * `lock` covers what others look at: job, ended, generation, loaded.
+ */
+#include "appliers/resyncer.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "appliers/refusals.h"
+#include "appliers/resync.h"
+#include "appliers/store_mysql.h"
+#include "cdc/base/backoff.h"
+#include "cdc/base/log.h"
+#include "cdc/base/mem.h"
+#include "cdc/base/wait.h"
+
+enum {
+    ENDED_JOBS = 8,
+    FIRST_ROWS = 64,
+    LOCK_TARGET_US = 20000,
+    CHUNK_BYTES = 2 << 20,
+    READ_ON_WITHIN_MS = 200,
+    LET_OTHERS_MS = 50,
+    RUN_LOW_MS = 250,
+    WAKE_EVERY_MS = 500,
+    PURGE_EVERY_S = 3600,
+    SAME_TROUBLE_EVERY_S = 60,
+};
+
+/* ---- Slots ---- */
+
+struct resync_slots {
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    unsigned free;
+};
+
+struct resync_slots *resync_slots_new(unsigned count)
+{
+    struct resync_slots *s = mem_zalloc(1, sizeof *s);
+
+    s->free = count;
+    pthread_mutex_init(&s->lock, NULL);
+    wait_cond_init(&s->freed);
+    return s;
+}
+
+void resync_slots_free(struct resync_slots *s)
+{
+    if (s == NULL)
+        return;
+    pthread_cond_destroy(&s->freed);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* False when the stop flag is up. */
+static bool slots_take(struct resync_slots *s, struct stop *stop)
+{
+    bool taken = false;
+
+    pthread_mutex_lock(&s->lock);
+    while (!taken && !stop_raised(stop)) {
+        const struct timespec until = wait_deadline(WAKE_EVERY_MS);
+
+        if (s->free > 0) {
+            s->free--;
+            taken = true;
+        } else {
+            wait_until(&s->freed, &s->lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return taken;
+}
+
+static void slots_give(struct resync_slots *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->free++;
+    pthread_cond_signal(&s->freed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- The resyncer ---- */
+
+struct resyncer {
+    struct resyncer_options o;
+    char name[96];
+    pthread_t thread;
+    bool started;
+    struct resync resync;
+    struct resync_streams streams;
+    struct direction_stats stats; /* of what it reconciles: not shown */
+    struct refusals refusals;
+    struct backoff backoff;
+    struct err last_trouble;
+    mono_us last_trouble_at, last_purge;
+    size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
+
+    pthread_mutex_t lock;
+    pthread_cond_t wanted; /* a job is to be run */
+    bool loaded;           /* what the table has is known */
+    struct job job;        /* id 0: there was none yet */
+    struct key done_to;    /* owned; data NULL: nothing yet */
+    uint64_t taken_over[2]; /* by direction: the last job for which it began anew after a halt */
+    uint64_t generation;   /* grows when the walk has to begin from the beginning */
+    struct job ended[ENDED_JOBS];
+    size_t nended;
+};
+
+static bool runs(const struct resyncer *r) { return r->job.id != 0 && r->job.state == JOB_RUNNING; }
+
+/* With the lock held. */
+static void set_done_to(struct resyncer *r, const struct key *k)
+{
+    char *copy = NULL;
+
+    if (k != NULL && k->data != NULL) {
+        copy = mem_alloc(k->len > 0 ? k->len : 1);
+        memcpy(copy, k->data, k->len);
+    }
+    free((void *)r->done_to.data);
+    r->done_to = (struct key){copy, copy != NULL ? k->len : 0};
+}
+
+/* With the lock held: from the beginning. */
+static void start_over(struct resyncer *r)
+{
+    set_done_to(r, NULL);
+    r->job.rows_scanned = 0;
+    r->generation++;
+}
+
+/* With the lock held. */
+static void new_job(struct resyncer *r, enum job_cause cause, const struct job_order *order, const char *reason)
+{
+    if (r->job.id != 0)
+        r->ended[r->nended++ % ENDED_JOBS] = r->job;
+    r->job = (struct job){
+        .id = r->o.new_id(r->o.new_id_arg),
+        .link = r->o.link->name,
+        .state = JOB_RUNNING,
+        .cause = cause,
+        .started_at = clock_wall(),
+    };
+    if (order != NULL)
+        r->job.order = *order;
+    snprintf(r->job.reason, sizeof r->job.reason, "%s", reason);
+    start_over(r);
+}
+
+/* ---- From other threads ---- */
+
+static bool is_halted(const struct resyncer *r, enum side *ret_from)
+{
+    for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
+        if (r->o.direction[from]->state == RUN_HALTED) {
+            *ret_from = from;
+            return true;
+        }
+    return false;
+}
+
+static bool halted_error(const struct resyncer *r, enum side from, enum err_kind kind, struct err *err)
+{
+    char why[512];
+
+    stat_text_get(&r->o.direction[from]->reason, why, sizeof why);
+    return err_set(err, kind, 0,
+                   "%s is halted: %s; trigger with from=left or from=right: which side is right", direction_arrow(from),
+                   why);
+}
+
+enum resync_answer resyncer_trigger(struct resyncer *r, const struct job_order *order, struct job *ret_job,
+                                    struct err *err)
+{
+    enum resync_answer answer = RESYNC_STARTED;
+    enum side from;
+
+    pthread_mutex_lock(&r->lock);
+    if (!r->loaded) {
+        answer = RESYNC_NOT_YET;
+        err_set(err, ERR_RETRY, 0, "link %s: server %s has not been reached yet", r->o.link->name,
+                r->o.link->server[SIDE_LEFT]);
+    } else if (runs(r)) {
+        answer = RESYNC_RUNS_ALREADY;
+    } else if (!order->has_from && is_halted(r, &from)) {
+        answer = RESYNC_HALTED;
+        halted_error(r, from, ERR_HALT, err);
+    } else {
+        new_job(r, JOB_TRIGGER, order, "");
+        pthread_cond_signal(&r->wanted);
+    }
+    *ret_job = r->job;
+    pthread_mutex_unlock(&r->lock);
+    return answer;
+}
+
+bool resyncer_job(struct resyncer *r, uint64_t id, struct job *ret_job)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&r->lock);
+    if (id != 0 && r->job.id == id) {
+        *ret_job = r->job;
+        found = true;
+    }
+    for (size_t i = 0; i < ENDED_JOBS && i < r->nended && !found; i++)
+        if (r->ended[i].id == id) {
+            *ret_job = r->ended[i];
+            found = true;
+        }
+    pthread_mutex_unlock(&r->lock);
+    return found;
+}
+
+bool resyncer_last_job(struct resyncer *r, struct job *ret_job)
+{
+    pthread_mutex_lock(&r->lock);
+    *ret_job = r->job;
+    pthread_mutex_unlock(&r->lock);
+    return ret_job->id != 0;
+}
+
+bool resyncer_takes_over(struct resyncer *r, enum side from)
+{
+    pthread_mutex_lock(&r->lock);
+    bool yes = runs(r) && r->job.order.has_from && r->job.rows_scanned == 0 && r->taken_over[from] != r->job.id;
+
+    pthread_mutex_unlock(&r->lock);
+    return yes;
+}
+
+static void take_stored(struct resyncer *r, const struct resync_state *stored)
+{
+    if (r->loaded)
+        return;
+    r->loaded = true;
+    if (stored == NULL)
+        return;
+    r->job = stored->job;
+    r->job.link = r->o.link->name;
+    set_done_to(r, &stored->done_to);
+}
+
+/* With the lock held. The key is borrowed. */
+static struct resync_state state_now(const struct resyncer *r) { return (struct resync_state){r->job, r->done_to}; }
+
+bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_cause cause, const char *why,
+                       const struct resync_state *stored, struct err *err)
+{
+    struct resyncer *r = arg;
+
+    if (cause == JOB_FIRST_START && !r->o.initial_sync) {
+        log_warn("no checkpoint yet, and initial_sync is off: rows that are there already are not compared");
+        return true;
+    }
+    pthread_mutex_lock(&r->lock);
+    if (cause == JOB_FIRST_START)
+        take_stored(r, stored);
+    if (runs(r))
+        start_over(r);
+    else
+        new_job(r, cause, NULL, why);
+    if (cause == JOB_LOST_POSITION) {
+        r->job.cause = cause;
+        snprintf(r->job.reason, sizeof r->job.reason, "%s", why);
+    }
+    if (cause == JOB_TRIGGER)
+        r->taken_over[from] = r->job.id;
+    struct resync_state state = state_now(r);
+
+    pthread_cond_signal(&r->wanted);
+    pthread_mutex_unlock(&r->lock);
+    if (cause == JOB_LOST_POSITION && r->o.event != NULL)
+        r->o.event(r->o.event_arg, &(struct event){EVENT_GAP, r->o.link->name, direction_name(from), why});
+    state.done_to = (struct key){NULL, 0};
+    return resync_store(a->stores[SIDE_LEFT], &state, err);
+}
+
+/* ---- What a resync has to know of the streams ---- */
+
+static bool read_on(void *arg, const struct pos ends[2], struct err *err)
+{
+    struct resyncer *r = arg;
+
+    for (enum side log = SIDE_LEFT; log <= SIDE_RIGHT; log++)
+        if (!feed_wait_read(r->o.feed[log], &ends[log], READ_ON_WITHIN_MS))
+            return err_set(err, ERR_BUSY, 0, "the reader of server %s does not get to the end of its binlog",
+                           r->o.link->server[log]);
+    return true;
+}
+
+struct visitor {
+    void (*visit)(void *arg, const struct tx *tx);
+    void *arg;
+};
+
+static void visit_pending(void *arg, void *item)
+{
+    const struct visitor *v = arg;
+    const struct tx *tx = item;
+
+    if (!tx->applied)
+        v->visit(v->arg, tx);
+}
+
+static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, const struct tx *tx),
+                    void *visit_arg)
+{
+    struct resyncer *r = arg;
+    struct visitor v = {visit, visit_arg};
+
+    queue_each(&r->o.feed[log]->queue, visit_pending, &v);
+}
+
+static int64_t now_us(void *arg)
+{
+    (void)arg;
+    return clock_mono().v;
+}
+
+/* ---- Trouble ---- */
+
+static void show_trouble(struct resyncer *r, const char *text)
+{
+    pthread_mutex_lock(&r->lock);
+    snprintf(r->job.error, sizeof r->job.error, "%s", text);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void log_trouble(struct resyncer *r, const struct err *err)
+{
+    bool same = strcmp(r->last_trouble.text, err->text) == 0;
+
+    if (same && mono_diff_us(clock_mono(), r->last_trouble_at) < SAME_TROUBLE_EVERY_S * 1000000LL)
+        return;
+    r->last_trouble = *err;
+    r->last_trouble_at = clock_mono();
+    log_warn("resync waits: %s", err->text);
+}
+
+/* Whether there is any sense in trying again; waits if so. */
+static bool may_try_again(struct resyncer *r, struct err *err)
+{
+    enum side from;
+
+    switch (err->kind) {
+    case ERR_BUSY:
+    case ERR_RETRY:
+    case ERR_NONE: break;
+    default: return false;
+    }
+    if (is_halted(r, &from) && !resyncer_takes_over(r, from))
+        return halted_error(r, from, ERR_HALT, err);
+    uint32_t wait_ms = backoff_next_ms(&r->backoff);
+
+    if (r->backoff.tries > 5) { /* what passes by itself within a moment is no trouble */
+        show_trouble(r, err->text);
+        log_trouble(r, err);
+    }
+    stop_wait_ms(r->o.stop, wait_ms);
+    return true;
+}
+
+static void trouble_is_over(struct resyncer *r)
+{
+    if (r->backoff.tries > 5) {
+        show_trouble(r, "");
+        log_info("resync goes on");
+    }
+    backoff_reset(&r->backoff);
+}
+
+/* ---- One chunk ---- */
+
+static size_t scaled(size_t n, int64_t target, int64_t measured, size_t max)
+{
+    int64_t wanted = measured > 0 ? (int64_t)n * target / measured : (int64_t)n * 2;
+
+    if (wanted < (int64_t)n / 2)
+        wanted = (int64_t)n / 2;
+    if (wanted > (int64_t)n * 2)
+        wanted = (int64_t)n * 2;
+    if (wanted > (int64_t)max)
+        wanted = (int64_t)max;
+    return wanted > 1 ? (size_t)wanted : 1;
+}
+
+static void count(struct resyncer *r, uint64_t scanned)
+{
+    struct resync_counts *c = &r->resync.counts;
+
+    pthread_mutex_lock(&r->lock);
+    r->job.rows_scanned += scanned;
+    r->job.rows_written += c->written;
+    r->job.conflicts += c->conflicts;
+    r->job.quarantined += c->quarantined;
+    pthread_mutex_unlock(&r->lock);
+    r->o.stats->resync_scanned += scanned;
+    r->o.stats->resync_written += c->written;
+    memset(c, 0, sizeof *c);
+}
+
+static void uncount(struct resyncer *r, uint64_t scanned)
+{
+    pthread_mutex_lock(&r->lock);
+    r->job.rows_scanned -= scanned < r->job.rows_scanned ? scanned : r->job.rows_scanned;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool settle(struct resyncer *r, const struct key *keys, size_t nkeys, struct err *err)
+{
+    for (size_t done = 0; done < nkeys;) {
+        size_t n = nkeys - done < r->group_rows ? nkeys - done : r->group_rows;
+        bool full;
+
+        n = resync_count_apart(r->o.link, keys + done, n);
+        full = n == r->group_rows;
+        if (!resync_settle(&r->resync, keys + done, n, err)) {
+            count(r, 0);
+            return false;
+        }
+        count(r, 0);
+        stat_histogram_add(&r->o.stats->resync_lock, r->resync.locked_us);
+        if (full || r->resync.locked_us > LOCK_TARGET_US)
+            r->group_rows = scaled(n, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
+        r->o.stats->resync_chunk_rows = r->group_rows;
+        done += n;
+        link_sync_let_others(r->o.sync, LET_OTHERS_MS);
+    }
+    return true;
+}
+
+/* With both gates held, or a direction that begins anew could be overwritten. */
+static bool store_progress(struct resyncer *r, uint64_t generation, const struct key *done_to, struct err *err)
+{
+    if (!link_sync_enter(r->o.sync, GATE_BOTH, r->o.stop, err))
+        return false;
+    pthread_mutex_lock(&r->lock);
+    bool current = r->generation == generation;
+
+    if (current && done_to != NULL)
+        set_done_to(r, done_to);
+    struct resync_state state = state_now(r); /* nobody else changes done_to while we hold the gates */
+
+    pthread_mutex_unlock(&r->lock);
+    bool ok = !current || resync_store(r->resync.apply.stores[SIDE_LEFT], &state, err);
+
+    link_sync_leave(r->o.sync, GATE_BOTH);
+    return ok;
+}
+
+static uint64_t generation_of(struct resyncer *r)
+{
+    pthread_mutex_lock(&r->lock);
+    uint64_t generation = r->generation;
+
+    pthread_mutex_unlock(&r->lock);
+    return generation;
+}
+
+/* Little should be pending when the chunk is looked at. */
+static void let_streams_go_on(struct resyncer *r)
+{
+    link_sync_let_others(r->o.sync, LET_OTHERS_MS);
+    for (int log = SIDE_LEFT; log <= SIDE_RIGHT; log++)
+        queue_wait_pops(&r->o.feed[log]->queue, queue_puts(&r->o.feed[log]->queue), RUN_LOW_MS);
+}
+
+/* *ret_more: there is something behind it. Moves the walk only when all of it is done and stored. */
+static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bool *ret_more, struct err *err)
+{
+    struct walk_chunk chunk;
+    struct key *keys;
+    size_t nkeys;
+    struct arena arena;
+
+    let_streams_go_on(r);
+    arena_init(&arena);
+    bool ok = resync_scan(&r->resync, w, r->chunk_rows, &chunk, &keys, &nkeys, &arena, err);
+
+    if (ok) {
+        r->chunk_rows = scaled(r->chunk_rows, CHUNK_BYTES, (int64_t)arena.bytes, r->o.chunk_rows);
+        ok = settle(r, keys, nkeys, err);
+    }
+    if (ok) {
+        count(r, chunk.npairs);
+        if (chunk.end.data != NULL)
+            ok = store_progress(r, generation, &chunk.end, err);
+        if (!ok)
+            uncount(r, chunk.npairs); /* it will be read again */
+    }
+    if (ok)
+        *ret_more = walk_advance(w, &chunk);
+    arena_done(&arena);
+    return ok;
+}
+
+/* ---- One job ---- */
+
+static bool estimate(struct resyncer *r, struct err *err)
+{
+    uint64_t rows[2];
+
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        if (!store_mysql_estimate(r->resync.apply.stores[s], &rows[s], err))
+            return false;
+    pthread_mutex_lock(&r->lock);
+    r->job.rows_expected = rows[SIDE_LEFT] > rows[SIDE_RIGHT] ? rows[SIDE_LEFT] : rows[SIDE_RIGHT];
+    pthread_mutex_unlock(&r->lock);
+    return true;
+}
+
+/* From where it stands to its end, or to the first error. False without an error: it has to begin anew. */
+static bool walk_all(struct resyncer *r, struct err *err)
+{
+    struct walk w;
+    bool ok = true, more = true;
+
+    pthread_mutex_lock(&r->lock);
+    uint64_t generation = r->generation;
+
+    walk_init(&w, r->o.link, r->resync.apply.stores[SIDE_LEFT], r->resync.apply.stores[SIDE_RIGHT],
+              r->done_to.data != NULL ? &r->done_to : NULL);
+    pthread_mutex_unlock(&r->lock);
+    while (ok && more) {
+        if (stop_raised(r->o.stop)) {
+            ok = err_set(err, ERR_STOPPED, 0, "stopped");
+            break;
+        }
+        ok = do_chunk(r, &w, generation, &more, err);
+        if (ok)
+            trouble_is_over(r);
+        if (ok && generation_of(r) != generation) { /* all from the beginning, and at once */
+            err_clear(err);
+            ok = false;
+        }
+    }
+    walk_done(&w);
+    return ok;
+}
+
+static void log_begin(const struct resyncer *r)
+{
+    const struct job_order *o = &r->job.order;
+
+    log_info("resync %" PRIu64 " %s: %s%s%s, mode %s, missing rows are %s", r->job.id,
+             r->done_to.data != NULL ? "goes on where it was" : "begins", job_cause_name(r->job.cause),
+             r->job.reason[0] != '\0' ? ": " : "", r->job.reason, o->force ? "force" : "merge",
+             o->delete_missing ? "deleted" : "copied");
+}
+
+/* Done or failed: in memory, in the table as far as that goes, in the log. */
+static void end_job(struct resyncer *r, enum job_state state, const char *error)
+{
+    struct err err = ERR_INIT;
+    struct job job;
+
+    if (!resync_end(&r->resync, &err))
+        return; /* stopped: it goes on at the next start */
+    pthread_mutex_lock(&r->lock);
+    r->job.state = state;
+    r->job.ended_at = clock_wall();
+    snprintf(r->job.error, sizeof r->job.error, "%s", error);
+    job = r->job;
+    pthread_mutex_unlock(&r->lock);
+    /* Should this fail, the job goes on after the next start: needless, and harmless. */
+    if (!store_progress(r, generation_of(r), NULL, &err))
+        log_warn("%s", err.text);
+    if (state == JOB_FAILED) {
+        log_error("resync %" PRIu64 " has failed: %s", job.id, error);
+        return;
+    }
+    double seconds = (double)(job.ended_at.v - job.started_at.v) / 1e6;
+
+    log_info("resync %" PRIu64 " is done: %" PRIu64 " rows compared, %" PRIu64 " written, %" PRIu64
+             " conflicts, %" PRIu64 " in quarantine, %.1f s",
+             job.id, job.rows_scanned, job.rows_written, job.conflicts, job.quarantined, seconds);
+    if (job.cause == JOB_LOST_POSITION && r->o.event != NULL)
+        r->o.event(r->o.event_arg, &(struct event){EVENT_RECOVERED, r->o.link->name, NULL,
+                                                   "the gap is closed: both tables have been compared"});
+}
+
+static void run_job(struct resyncer *r)
+{
+    struct err err = ERR_INIT;
+    struct job_order order;
+    bool done = false;
+
+    if (!slots_take(r->o.slots, r->o.stop))
+        return;
+    pthread_mutex_lock(&r->lock);
+    order = r->job.order;
+    log_begin(r);
+    pthread_mutex_unlock(&r->lock);
+    backoff_reset(&r->backoff);
+    r->chunk_rows = r->group_rows = FIRST_ROWS < r->o.chunk_rows ? FIRST_ROWS : r->o.chunk_rows;
+    while (!done && !stop_raised(r->o.stop)) {
+        err_clear(&err);
+        done = store_mysql_connect(r->resync.apply.stores[SIDE_LEFT], &err) &&
+               store_mysql_connect(r->resync.apply.stores[SIDE_RIGHT], &err) &&
+               resync_begin(&r->resync, &order, &err) && store_progress(r, generation_of(r), NULL, &err) &&
+               estimate(r, &err) && walk_all(r, &err);
+        if (!done && err.kind != ERR_NONE && err.kind != ERR_STOPPED && !may_try_again(r, &err)) {
+            end_job(r, JOB_FAILED, err.text);
+            break;
+        }
+    }
+    if (done)
+        end_job(r, JOB_DONE, "");
+    slots_give(r->o.slots);
+}
+
+/* ---- The thread ---- */
+
+/* What the tables have from before this start. */
+static bool load(struct resyncer *r, struct err *err)
+{
+    struct store *const *stores = r->resync.apply.stores;
+    struct conflicts *conflicts = link_sync_conflicts(r->o.sync);
+    struct resync_state stored;
+    struct arena arena;
+    bool has = false;
+
+    arena_init(&arena);
+    bool ok = store_mysql_load_resync(stores[SIDE_LEFT], &has, &stored, &arena, err) &&
+              store_mysql_load_conflicts(stores[SIDE_LEFT], conflicts, err) &&
+              store_mysql_load_conflicts(stores[SIDE_RIGHT], conflicts, err);
+
+    if (ok) {
+        pthread_mutex_lock(&r->lock);
+        take_stored(r, has ? &stored : NULL);
+        pthread_mutex_unlock(&r->lock);
+    }
+    arena_done(&arena);
+    return ok;
+}
+
+static void load_until_it_works(struct resyncer *r)
+{
+    struct err err = ERR_INIT;
+
+    while (!stop_raised(r->o.stop) && !load(r, &err)) {
+        /* The appliers, which need the same servers, tell of it. */
+        log_debug("resync waits: %s", err.text);
+        stop_wait_ms(r->o.stop, backoff_next_ms(&r->backoff));
+        err_clear(&err);
+    }
+    r->last_purge = clock_mono();
+}
+
+static void purge_conflicts(struct resyncer *r)
+{
+    struct err err = ERR_INIT;
+
+    if (mono_diff_us(clock_mono(), r->last_purge) < PURGE_EVERY_S * 1000000LL)
+        return;
+    r->last_purge = clock_mono();
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        if (!store_mysql_purge_conflicts(r->resync.apply.stores[s], 0, &err))
+            log_debug("old conflicts stay for now: %s", err.text);
+}
+
+/* An idle job keeps no connection: a hundred links would keep two hundred. */
+static void disconnect(struct resyncer *r)
+{
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        store_mysql_disconnect(r->resync.apply.stores[s]);
+}
+
+static bool wait_for_job(struct resyncer *r)
+{
+    const struct timespec until = wait_deadline(WAKE_EVERY_MS);
+
+    pthread_mutex_lock(&r->lock);
+    if (!runs(r))
+        wait_until(&r->wanted, &r->lock, &until);
+    bool wanted = runs(r);
+
+    pthread_mutex_unlock(&r->lock);
+    return wanted && !stop_raised(r->o.stop);
+}
+
+static void *resyncer_main(void *arg)
+{
+    struct resyncer *r = arg;
+
+    log_context("resync", r->name, "");
+    load_until_it_works(r);
+    disconnect(r);
+    while (!stop_raised(r->o.stop)) {
+        if (wait_for_job(r)) {
+            run_job(r);
+            disconnect(r);
+        }
+        purge_conflicts(r);
+    }
+    disconnect(r);
+    db_thread_done();
+    return NULL;
+}
+
+static void tell_refused(void *arg, const struct key *key, const struct err *why)
+{
+    struct resyncer *r = arg;
+
+    refusals_tell(&r->refusals, key, why);
+}
+
+struct resyncer *resyncer_new(const struct resyncer_options *o)
+{
+    struct resyncer *r = mem_zalloc(1, sizeof *r);
+    struct store *left = store_mysql_new(o->db[SIDE_LEFT], o->state_database, o->link, SIDE_LEFT);
+    struct store *right = store_mysql_new(o->db[SIDE_RIGHT], o->state_database, o->link, SIDE_RIGHT);
+
+    r->o = *o;
+    snprintf(r->name, sizeof r->name, "%s", o->link->name);
+    direction_stats_init(&r->stats, o->link->name, SIDE_LEFT);
+    r->streams = (struct resync_streams){r, read_on, pending, now_us};
+    resync_init(&r->resync, o->link, o->sync, left, right, o->stop, &r->stats, &r->streams);
+    r->refusals =
+        (struct refusals){.link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = NULL};
+    r->resync.apply.on_refused = tell_refused;
+    r->resync.apply.on_refused_arg = r;
+    backoff_init(&r->backoff, 10, 5000);
+    pthread_mutex_init(&r->lock, NULL);
+    wait_cond_init(&r->wanted);
+    return r;
+}
+
+bool resyncer_start(struct resyncer *r, struct err *err)
+{
+    int rc = pthread_create(&r->thread, NULL, resyncer_main, r);
+
+    if (rc != 0)
+        return err_set(err, ERR_RETRY, rc, "start resync thread: %s", strerror(rc));
+    r->started = true;
+    return true;
+}
+
+void resyncer_join(struct resyncer *r, mono_us give_up)
+{
+    int64_t patience_us = mono_diff_us(give_up, clock_mono());
+    int64_t until_us = clock_wall().v + (patience_us > 0 ? patience_us : 0);
+    struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
+
+    if (!r->started)
+        return;
+    r->started = false;
+    pthread_mutex_lock(&r->lock);
+    pthread_cond_signal(&r->wanted);
+    pthread_mutex_unlock(&r->lock);
+    if (pthread_timedjoin_np(r->thread, NULL, &until) == 0)
+        return;
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        store_mysql_shutdown(r->resync.apply.stores[s]);
+    pthread_join(r->thread, NULL);
+}
+
+void resyncer_free(struct resyncer *r)
+{
+    if (r == NULL)
+        return;
+    set_done_to(r, NULL);
+    store_mysql_free(r->resync.apply.stores[SIDE_LEFT]);
+    store_mysql_free(r->resync.apply.stores[SIDE_RIGHT]);
+    resync_done(&r->resync);
+    direction_stats_done(&r->stats);
+    pthread_cond_destroy(&r->wanted);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
