@@ -499,8 +499,8 @@ static bool load_log(struct loader *l, const config_setting_t *root)
 static bool load_limits(struct loader *l, const config_setting_t *root)
 {
     static const char *const known[] = {
-        "queue_mb",       "batch_rows", "resync_chunk_rows", "connect_timeout_s", "read_timeout_s",
-        "stop_timeout_s", NULL};
+        "queue_mb",       "batch_rows",     "resync_chunk_rows", "connect_timeout_s",
+        "read_timeout_s", "stop_timeout_s", "quarantine_keys",   NULL};
     struct config *c = l->config;
     config_setting_t *limits;
     /* A third of read_timeout_s is the heartbeat period. */
@@ -510,14 +510,48 @@ static bool load_limits(struct loader *l, const config_setting_t *root)
            get_number(l, limits, "resync_chunk_rows", 1, 100000, 1000, &c->resync_chunk_rows) &&
            get_number(l, limits, "connect_timeout_s", 1, 3600, 10, &c->connect_timeout_s) &&
            get_number(l, limits, "read_timeout_s", 3, 86400, 30, &c->read_timeout_s) &&
-           get_number(l, limits, "stop_timeout_s", 1, 3600, 10, &c->stop_timeout_s);
+           get_number(l, limits, "stop_timeout_s", 1, 3600, 10, &c->stop_timeout_s) &&
+           get_number(l, limits, "quarantine_keys", 1, 10000000, 100000, &c->quarantine_keys);
 }
 
-/* Checked only: nothing sends notifications yet. */
+/* The scheme, a host, and nothing that could end the line of a request. */
+static bool is_http_url(const char *url)
+{
+    const char *host = strncmp(url, "http://", 7) == 0    ? url + 7
+                       : strncmp(url, "https://", 8) == 0 ? url + 8
+                                                          : "";
+    for (const char *p = url; *p != '\0'; p++) {
+        if ((unsigned char)*p <= ' ' || *p == 0x7f)
+            return false;
+    }
+    return *host != '\0' && strchr("/?#:@", *host) == NULL;
+}
+
+static bool load_events(struct loader *l, const config_setting_t *list, struct config_notify *n)
+{
+    if (!check_strings(l, list))
+        return false;
+    if (config_setting_length(list) == 0)
+        return bad(l, list, "is empty; leave the key out for all events");
+    for (int i = 0; i < config_setting_length(list); i++) {
+        const config_setting_t *e = config_setting_get_elem(list, (unsigned)i);
+        int kind = 0;
+        while (kind < EVENT_KINDS &&
+               strcmp(event_kind_name((enum event_kind)kind), config_setting_get_string(e)) != 0)
+            kind++;
+        if (kind == EVENT_KINDS)
+            return bad(l, e,
+                       "is \"%.40s\"; must be one of \"halted\", \"quarantined\", \"gap\", \"recovered\"",
+                       config_setting_get_string(e));
+        n->events[kind] = true;
+    }
+    return true;
+}
+
 static bool load_notify(struct loader *l, const config_setting_t *root)
 {
-    static const char *const known[] = {"url", "events", NULL};
-    static const char *const events[] = {"halted", "quarantined", "gap", "recovered", NULL};
+    static const char *const known[] = {"url", "events", "token_env", "token_file", NULL};
+    struct config_notify *n = &l->config->notify;
     config_setting_t *notify;
     if (!get_group(l, root, "notify", known, &notify))
         return false;
@@ -526,25 +560,15 @@ static bool load_notify(struct loader *l, const config_setting_t *root)
     const config_setting_t *url = member(notify, "url"), *list = member(notify, "events");
     if (url == NULL)
         return missing(l, notify, "url", "url = \"https://host/path\"");
-    if (config_setting_type(url) != CONFIG_TYPE_STRING ||
-        (strncmp(config_setting_get_string(url), "http://", 7) != 0 &&
-         strncmp(config_setting_get_string(url), "https://", 8) != 0))
-        return bad(l, url, "must be a string that begins with http:// or https://");
-    if (list == NULL)
-        return true;
-    if (!check_strings(l, list))
+    if (config_setting_type(url) != CONFIG_TYPE_STRING || !is_http_url(config_setting_get_string(url)))
+        return bad(l, url,
+                   "must be a string that begins with http:// or https:// and a host, without spaces");
+    n->url = mem_strdup(config_setting_get_string(url));
+    if (list != NULL && !load_events(l, list, n))
         return false;
-    for (int i = 0; i < config_setting_length(list); i++) {
-        const config_setting_t *e = config_setting_get_elem(list, (unsigned)i);
-        const char *const *known_event = events;
-        while (*known_event != NULL && strcmp(*known_event, config_setting_get_string(e)) != 0)
-            known_event++;
-        if (*known_event == NULL)
-            return bad(l, e,
-                       "is \"%.40s\"; must be one of \"halted\", \"quarantined\", \"gap\", \"recovered\"",
-                       config_setting_get_string(e));
-    }
-    return true;
+    for (int i = 0; i < EVENT_KINDS; i++)
+        n->events[i] = list == NULL || n->events[i];
+    return get_secret(l, notify, "token", NULL, &n->token);
 }
 
 static bool load_tls(struct loader *l, const config_setting_t *server, struct config_server *s)
@@ -586,8 +610,7 @@ static bool load_server(struct loader *l, const config_setting_t *g, struct conf
     if (!check_keys(l, g, known) || !get_string(l, g, "host", NULL, &s->host) ||
         !get_number(l, g, "port", 1, 65535, 3306, &port) || !get_string(l, g, "socket", NULL, &s->socket) ||
         !get_string(l, g, "user", "twinlog", &s->user) || !get_secret(l, g, "password", NULL, &s->password) ||
-        !get_number(l, g, "server_id", 1, UINT32_MAX, 0, &s->server_id) || !load_tls(l, g, s) ||
-        !get_string(l, g, "listen", NULL, &s->listen))
+        !get_number(l, g, "server_id", 1, UINT32_MAX, 0, &s->server_id) || !load_tls(l, g, s))
         return false;
     s->port = (uint16_t)port;
     if (s->host == NULL && s->socket == NULL)
@@ -602,29 +625,28 @@ static bool load_server(struct loader *l, const config_setting_t *g, struct conf
     return true;
 }
 
-static bool check_server_listen(struct loader *l, const config_setting_t *g, size_t index)
+static bool load_server_listen(struct loader *l, const config_setting_t *g, size_t index)
 {
     struct config *c = l->config;
     struct config_server *s = &c->servers[index];
-    char *host = NULL, *other_host = NULL;
-    uint16_t port = 0, other_port = 0;
-    if (s->listen == NULL)
-        return true;
     const config_setting_t *setting = member(g, "listen");
-    bool ok = check_listen(l, setting, s->listen, &host, &port);
-    if (ok && host != NULL && port == c->http_port && strcmp(host, c->http_host) == 0)
-        ok = bad(l, setting, "is the address of http.listen; choose another port");
-    for (size_t i = 0; ok && i < index; i++) {
-        if (c->servers[i].listen == NULL || !split_listen(c->servers[i].listen, &other_host, &other_port))
-            continue;
-        if (other_port == port && strcmp(other_host, host) == 0)
-            ok = bad(l, setting, "is the listen address of server %s too; choose another port",
-                     c->servers[i].name);
-        free(other_host);
-        other_host = NULL;
+    char *listen = NULL;
+    if (!get_string(l, g, "listen", NULL, &listen))
+        return false;
+    bool ok = listen == NULL || check_listen(l, setting, listen, &s->listen_host, &s->listen_port);
+    free(listen);
+    if (!ok || s->listen_host == NULL)
+        return ok;
+    if (s->listen_port == c->http_port && strcmp(s->listen_host, c->http_host) == 0)
+        return bad(l, setting, "is the address of http.listen; choose another port");
+    for (size_t i = 0; i < index; i++) {
+        const struct config_server *other = &c->servers[i];
+        if (other->listen_host != NULL && other->listen_port == s->listen_port &&
+            strcmp(other->listen_host, s->listen_host) == 0)
+            return bad(l, setting, "is the listen address of server %s too; choose another port",
+                       other->name);
     }
-    free(host);
-    return ok;
+    return true;
 }
 
 static bool load_servers(struct loader *l, const config_setting_t *root)
@@ -641,7 +663,7 @@ static bool load_servers(struct loader *l, const config_setting_t *root)
     for (size_t i = 0; i < count; i++) {
         const config_setting_t *g = config_setting_get_elem(servers, (unsigned)i);
         c->nservers = i + 1;
-        if (!load_server(l, g, &c->servers[i]) || !check_server_listen(l, g, i))
+        if (!load_server(l, g, &c->servers[i]) || !load_server_listen(l, g, i))
             return false;
         for (size_t k = 0; k < i; k++) {
             if (c->servers[k].server_id == c->servers[i].server_id)
@@ -820,14 +842,16 @@ static bool load_sync_columns(struct loader *l, const config_setting_t *link, st
 
 static bool load_conflict(struct loader *l, const config_setting_t *link, struct config_link *k)
 {
-    static const char *const known[] = {"authority", "delete_vs_update", NULL};
+    static const char *const known[] = {"authority", "delete_vs_update", "keep", "keep_days", NULL};
     static const char *const sides[] = {"left", "right", NULL};
     static const char *const policies[] = {"keep", "delete", NULL};
     config_setting_t *conflict;
     int authority, policy;
     if (!get_group(l, link, "conflict", known, &conflict) ||
         !get_choice(l, conflict, "authority", sides, SIDE_LEFT, &authority) ||
-        !get_choice(l, conflict, "delete_vs_update", policies, 0, &policy))
+        !get_choice(l, conflict, "delete_vs_update", policies, 0, &policy) ||
+        !get_number(l, conflict, "keep", 0, 100000, 1000, &k->keep_conflicts) ||
+        !get_number(l, conflict, "keep_days", 1, 3650, 30, &k->keep_conflict_days))
         return false;
     k->authority = (enum side)authority;
     k->delete_beats_update = policy == 1;
@@ -1039,7 +1063,7 @@ static void server_done(struct config_server *s)
     free(s->tls_ca);
     free(s->tls_cert);
     free(s->tls_key);
-    free(s->listen);
+    free(s->listen_host);
 }
 
 static void column_done(struct config_column *c)
@@ -1083,6 +1107,8 @@ void config_done(struct config *c)
     for (size_t i = 0; i < c->nlinks; i++)
         link_done(&c->links[i]);
     free(c->links);
+    free(c->notify.url);
+    secret_done(&c->notify.token);
     memset(c, 0, sizeof(*c));
 }
 

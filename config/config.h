@@ -12,6 +12,7 @@
 #include "cdc/base/cipher.h"
 #include "cdc/base/err.h"
 #include "cdc/base/log.h"
+#include "cdc/model/record.h"
 #include "cdc/model/side.h"
 
 enum tls_mode { TLS_OFF, TLS_REQUIRED, TLS_VERIFY_CA, TLS_VERIFY_IDENTITY };
@@ -31,8 +32,9 @@ struct config_server {
     uint32_t server_id;
     enum tls_mode tls_mode;
     char *tls_ca, *tls_cert, *tls_key; /* paths or NULL */
-    char *listen;                      /* "host:port" of its own trigger listener, or NULL */
-    unsigned line;                     /* of the section in the file */
+    char *listen_host;                 /* of its own trigger listener; NULL: none */
+    uint16_t listen_port;
+    unsigned line; /* of the section in the file */
 };
 
 struct config_column {
@@ -58,8 +60,16 @@ struct config_link {
     char *version, *updated_at, *synced_at; /* the same name on both sides */
     enum side authority;
     bool delete_beats_update;
+    uint32_t keep_conflicts;     /* on record, the newest; 0: none */
+    uint32_t keep_conflict_days; /* older ones are forgotten too */
     bool initial_sync;
     unsigned line;
+};
+
+struct config_notify { /* where events go */
+    char *url;         /* http:// or https://; NULL: nowhere */
+    bool events[EVENT_KINDS];
+    struct config_secret token; /* of an Authorization: Bearer header */
 };
 
 struct config {
@@ -76,6 +86,8 @@ struct config {
     struct config_link *links;
     size_t nlinks;
     uint32_t queue_mb, batch_rows, resync_chunk_rows, connect_timeout_s, read_timeout_s, stop_timeout_s;
+    uint32_t quarantine_keys; /* of a link that may wait; above it the direction halts */
+    struct config_notify notify;
 };
 
 /* ERR_CONFIG with "file:line: key: what is wrong; what would be right". */

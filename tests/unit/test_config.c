@@ -103,7 +103,45 @@ static void test_defaults_are_the_seed(void **state)
     assert_false(k->delete_beats_update);
     assert_true(k->initial_sync);
     assert_int_equal(c.batch_rows, 500);
+    assert_int_equal(c.quarantine_keys, 100000);
+    assert_int_equal(k->keep_conflicts, 1000);
+    assert_int_equal(k->keep_conflict_days, 30);
+    assert_null(c.servers[0].listen_host);
+    assert_null(c.notify.url);
     config_done(&c);
+}
+
+/* The example's commented keys must be right too: they are what people put in. */
+static void test_example_uncommented(void **state)
+{
+    (void)state;
+    static char text[32768];
+    char *line, *save;
+    struct buf all = BUF_INIT;
+    struct config c;
+    struct err err = ERR_INIT;
+    FILE *f = fopen("config/twinlog.conf.example", "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    bool in_notify = false;
+    for (line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        char *listen = strstr(line, "# listen = ");
+        in_notify = in_notify || strncmp(line, "# notify = {", 12) == 0;
+        buf_adds(&all, in_notify ? line + 2 : listen != NULL ? listen + 2 : line);
+        buf_addc(&all, '\n');
+        in_notify = in_notify && strcmp(line, "# };") != 0;
+    }
+    if (!load(all.data, &c, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(c.notify.url, "https://hooks.example.net/twinlog");
+    assert_string_equal(c.notify.token.env, "TWINLOG_NOTIFY_TOKEN");
+    for (int i = 0; i < EVENT_KINDS; i++)
+        assert_true(c.notify.events[i]);
+    assert_string_equal(c.servers[0].listen_host, "127.0.0.1");
+    assert_int_equal(c.servers[0].listen_port, 8081);
+    config_done(&c);
+    buf_done(&all);
 }
 
 static void test_example(void **state)
@@ -147,10 +185,11 @@ static void test_every_key(void **state)
         "    { left = \"p\"; right = \"s\"; cipher = { side = \"right\"; encoding = \"hex\";\n"
         "      key_file = \"/key\"; previous_key_file = [\"/old\"]; previous_key_env = [\"OLD\"]; }; } );\n"
         "  version = \"v\"; updated_at = \"u\"; synced_at = \"w\"; initial_sync = false;\n"
-        "  conflict = { authority = \"right\"; delete_vs_update = \"delete\"; }; } );\n"
+        "  conflict = { authority = \"right\"; delete_vs_update = \"delete\"; keep = 0;\n"
+        "    keep_days = 7; }; } );\n"
         "limits = { queue_mb = 1; batch_rows = 2; resync_chunk_rows = 3; connect_timeout_s = 4;\n"
-        "  read_timeout_s = 5; stop_timeout_s = 6; };\n"
-        "notify = { url = \"https://h/\"; events = [\"gap\"]; };\n",
+        "  read_timeout_s = 5; stop_timeout_s = 6; quarantine_keys = 10000000; };\n"
+        "notify = { url = \"https://h/\"; events = [\"gap\"]; token_file = \"/nt\"; };\n",
         &c, &err);
     if (!ok)
         fail_msg("%s", err.text);
@@ -178,6 +217,15 @@ static void test_every_key(void **state)
     assert_int_equal(c.queue_mb + c.batch_rows * 10 + c.resync_chunk_rows * 100 + c.connect_timeout_s * 1000 +
                          c.read_timeout_s * 10000 + c.stop_timeout_s * 100000,
                      654321);
+    assert_int_equal(c.quarantine_keys, 10000000);
+    assert_int_equal(k->keep_conflicts, 0);
+    assert_int_equal(k->keep_conflict_days, 7);
+    assert_string_equal(s->listen_host, "0.0.0.0");
+    assert_int_equal(s->listen_port, 1);
+    assert_string_equal(c.notify.url, "https://h/");
+    assert_string_equal(c.notify.token.file, "/nt");
+    for (int i = 0; i < EVENT_KINDS; i++)
+        assert_int_equal(c.notify.events[i], i == EVENT_GAP);
     config_done(&c);
 }
 
@@ -230,6 +278,16 @@ static const struct bad_case {
     {"notify = { url = \"ftp://x\"; };", "1: notify.url: must be a string that begins with http"},
     {"notify = { url = \"http://x\"; events = [\"none\"]; };",
      "1: notify.events[0]: is \"none\"; must be one of"},
+    {"notify = { url = \"http://x\"; events = []; };", "1: notify.events: is empty; leave the key out"},
+    {"notify = { url = \"http://\"; };", "1: notify.url: must be a string that begins with http"},
+    {"notify = { url = \"https:///x\"; };", "1: notify.url: must be a string that begins with http"},
+    {"notify = { url = \"http://x/a b\"; };", "1: notify.url: must be a string that begins with http"},
+    {"notify = { url = \"http://x\\r\\ny: z\"; };", "1: notify.url: must be a string that begins with http"},
+    {"notify = { url = \"http://x\"; token = \"t\"; };",
+     "1: notify.token: a secret never stands in the config; use token_env"},
+    {"notify = { url = \"http://x\"; token_env = \"a b\"; };",
+     "1: notify.token_env: is no name of an environment variable"},
+    {"limits = { quarantine_keys = 0; };", "1: limits.quarantine_keys: is 0; must be from 1 to 10000000"},
     /* Servers */
     {"servers = { };", "1: servers: is empty"},
     {"servers = ( );", "1: servers: is empty"},
@@ -249,6 +307,10 @@ static const struct bad_case {
      "2: servers.auth.tls.mode: is \"on\"; must be one of \"off\", \"required\""},
     {SERVER("tls = { cert = \"/c\"; };"), "2: servers.auth.tls.key: is missing"},
     {SERVER("listen = \"1.2.3.4:80\";"), "2: servers.auth.listen: 1.2.3.4 is not a loopback address"},
+    {SERVER("listen = \"8081\";"), "2: servers.auth.listen: must be \"host:port\""},
+    {"servers = { a = { host = \"h\"; server_id = 1; listen = \"[::1]:81\"; };\n"
+     "b = { host = \"i\"; server_id = 2; listen = \"[::1]:81\"; }; };",
+     "2: servers.b.listen: is the listen address of server a too"},
     {SERVER("listen = \"127.0.0.1:8080\";"), "2: servers.auth.listen: is the address of http.listen"},
     {"servers = { a = { host = \"h\"; server_id = 1; };\nb = { host = \"i\";\nserver_id = 1; }; };",
      "3: servers.b.server_id: is 1, as of server a (line 1); each needs its own"},
@@ -279,6 +341,9 @@ static const struct bad_case {
     {LINK("version = \"updated_at\";"), "2: links[0].updated_at: is the column of another of version"},
     {LINK("conflict = { authority = \"auth\"; };"),
      "3: links[0].conflict.authority: is \"auth\"; must be one of"},
+    {LINK("conflict = { keep = 100001; };"),
+     "3: links[0].conflict.keep: is 100001; must be from 0 to 100000"},
+    {LINK("conflict = { keep_days = 0; };"), "3: links[0].conflict.keep_days: is 0; must be from 1 to 3650"},
     {LINK("initial_sync = 1;"), "3: links[0].initial_sync: is an integer; must be true or false"},
     {LINK("columns = ( );"), "3: links[0].columns: is empty"},
     {LINK("columns = ( { left = \"id\"; } );"), "3: links[0].columns[0].right: is missing"},
@@ -515,6 +580,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_the_seed),
         cmocka_unit_test(test_example),
+        cmocka_unit_test(test_example_uncommented),
         cmocka_unit_test(test_every_key),
         cmocka_unit_test(test_errors_name_file_line_and_key),
         cmocka_unit_test(test_cut_anywhere),
