@@ -1,6 +1,7 @@
 #include "cdc/service/client.h"
 
 #include <curl/curl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,19 @@ static void free_token_header(struct curl_slist *headers)
     curl_slist_free_all(headers);
 }
 
-static CURLcode perform(CURL *curl, const struct client_options *o, const char *url,
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+static CURLcode curl_started;
+
+static void start_curl(void) { curl_started = curl_global_init(CURL_GLOBAL_DEFAULT); }
+
+bool client_start_curl(struct err *err)
+{
+    pthread_once(&curl_once, start_curl);
+    return curl_started == CURLE_OK || err_set(err, ERR_RETRY, (int)curl_started, "cannot start libcurl: %s",
+                                               curl_easy_strerror(curl_started));
+}
+
+static CURLcode perform(CURL *curl, const struct client_options *o, bool post, const char *url,
                         struct curl_slist *headers, struct buf *out, char *error)
 {
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -58,10 +71,15 @@ static CURLcode perform(CURL *curl, const struct client_options *o, const char *
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever http_proxy says: the token is the daemon's alone */
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+    if (post) {
+        curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, 0L);
+    }
     return curl_easy_perform(curl);
 }
 
-bool client_get(const struct client_options *o, const char *path, long *ret_code, struct buf *out,
+static bool ask(const struct client_options *o, bool post, const char *path, long *ret_code, struct buf *out,
                 struct err *err)
 {
     struct buf base = BUF_INIT, url = BUF_INIT;
@@ -71,13 +89,16 @@ bool client_get(const struct client_options *o, const char *path, long *ret_code
 
     build_base_url(o, &base);
     buf_addf(&url, "%s%s", base.data, path);
-    CURL *curl = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_easy_init() : NULL;
+    CURL *curl = NULL;
+    if (!client_start_curl(err))
+        goto out;
+    curl = curl_easy_init();
     if (curl == NULL) {
         err_set(err, ERR_RETRY, 0, "cannot start libcurl");
         goto out;
     }
     headers = token_header(o->token);
-    CURLcode code = perform(curl, o, url.data, headers, out, error);
+    CURLcode code = perform(curl, o, post, url.data, headers, out, error);
     if (code != CURLE_OK) {
         err_set(err, ERR_RETRY, (int)code, "cannot reach the daemon at %s: %s", base.data,
                 error[0] != '\0' ? error : curl_easy_strerror(code));
@@ -91,4 +112,27 @@ out:
     buf_done(&url);
     buf_done(&base);
     return ok;
+}
+
+bool client_get(const struct client_options *o, const char *path, long *ret_code, struct buf *out,
+                struct err *err)
+{
+    return ask(o, false, path, ret_code, out, err);
+}
+
+bool client_post(const struct client_options *o, const char *path, long *ret_code, struct buf *out,
+                 struct err *err)
+{
+    return ask(o, true, path, ret_code, out, err);
+}
+
+void client_escape(const char *text, struct buf *out)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (const char *p = text; *p != '\0'; p++) {
+        if (strchr(plain, *p) != NULL)
+            buf_addc(out, *p);
+        else
+            buf_addf(out, "%%%02X", (unsigned)(unsigned char)*p);
+    }
 }
