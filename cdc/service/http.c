@@ -67,12 +67,12 @@ static void get_readyz(struct http *h, struct answer *a)
         a->code = MHD_HTTP_SERVICE_UNAVAILABLE;
 }
 
-static void get_status(struct http *h, struct answer *a) { status_json(h->status, &a->body); }
+static void get_status(struct http *h, struct answer *a) { status_json(h->status, NULL, &a->body); }
 
 static void get_metrics(struct http *h, struct answer *a)
 {
     a->type = METRICS_CONTENT_TYPE;
-    metrics_text(h->status, &a->body);
+    metrics_text(h->status, NULL, &a->body);
 }
 
 static const struct route routes[] = {

@@ -7,6 +7,7 @@
 #include "cdc/service/metrics.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static void add_head(struct buf *out, const char *name, const char *type, const char *help)
 {
@@ -36,6 +37,45 @@ static void add_seconds(struct buf *out, int64_t us)
     buf_addf(out, "} %" PRId64 ".%06" PRId64 "\n", us / 1000000, us % 1000000);
 }
 
+/* An upper bound as a label: 2500 us is "0.0025", by integers, whatever the locale. */
+static void add_bound(struct buf *out, int64_t us)
+{
+    char text[32];
+    int n = snprintf(text, sizeof(text), "%" PRId64 ".%06" PRId64, us / 1000000, us % 1000000);
+    while (n > 0 && text[n - 1] == '0')
+        text[--n] = '\0';
+    if (n > 0 && text[n - 1] == '.')
+        text[n - 1] = '\0';
+    add_label(out, "le", text);
+}
+
+/* One series of a histogram: link and, unless NULL, direction. The count is the sum
+ * of the buckets as they were read here, so that it is never another than +Inf. */
+static void add_histogram(struct buf *out, const char *metric, const char *link, const char *direction,
+                          struct stat_histogram *h)
+{
+    struct buf labels = BUF_INIT;
+    uint64_t below = 0;
+    buf_addc(&labels, '{');
+    add_label(&labels, "link", link);
+    if (direction != NULL)
+        add_label(&labels, "direction", direction);
+    for (size_t i = 0; i <= STAT_BUCKETS; i++) {
+        below += h->bucket[i];
+        buf_addf(out, "%s_bucket%s", metric, labels.data);
+        if (i < STAT_BUCKETS)
+            add_bound(out, stat_bucket_us[i]);
+        else
+            add_label(out, "le", "+Inf");
+        add_count(out, below);
+    }
+    buf_addf(out, "%s_sum%s", metric, labels.data);
+    add_seconds(out, (int64_t)h->sum_us);
+    buf_addf(out, "%s_count%s", metric, labels.data);
+    add_count(out, below);
+    buf_done(&labels);
+}
+
 static void begin_server(struct buf *out, const char *metric, const struct server_stats *s)
 {
     buf_addf(out, "%s{", metric);
@@ -47,6 +87,12 @@ static void begin_direction(struct buf *out, const char *metric, const struct di
     buf_addf(out, "%s{", metric);
     add_label(out, "link", d->link);
     add_label(out, "direction", direction_name(d->from));
+}
+
+static void begin_link(struct buf *out, const char *metric, const struct status_link *l)
+{
+    buf_addf(out, "%s{", metric);
+    add_label(out, "link", l->name);
 }
 
 static struct direction_stats *direction_at(struct status *s, size_t i)
@@ -133,9 +179,40 @@ static void add_quarantined(struct status *s, struct buf *out)
 {
     add_head(out, "twinlog_quarantined_rows", "gauge", "Keys whose winner the peer refuses, which wait.");
     for (size_t i = 0; i < s->nlinks; i++) {
-        buf_adds(out, "twinlog_quarantined_rows{");
-        add_label(out, "link", s->links[i].name);
+        begin_link(out, "twinlog_quarantined_rows", &s->links[i]);
         add_count(out, s->links[i].stats.quarantined);
+    }
+}
+
+static void add_resync(struct status *s, const struct api *api, struct buf *out)
+{
+    add_head(out, "twinlog_resync_rows_scanned_total", "counter", "Keys that a resync has compared.");
+    for (size_t i = 0; i < s->nlinks; i++) {
+        begin_link(out, "twinlog_resync_rows_scanned_total", &s->links[i]);
+        add_count(out, s->links[i].stats.resync_scanned);
+    }
+    add_head(out, "twinlog_resync_rows_written_total", "counter", "Rows that a resync has written.");
+    for (size_t i = 0; i < s->nlinks; i++) {
+        begin_link(out, "twinlog_resync_rows_written_total", &s->links[i]);
+        add_count(out, s->links[i].stats.resync_written);
+    }
+    add_head(out, "twinlog_resync_chunk_rows", "gauge", "Rows that a resync locks at once at the moment.");
+    for (size_t i = 0; i < s->nlinks; i++) {
+        begin_link(out, "twinlog_resync_chunk_rows", &s->links[i]);
+        add_count(out, s->links[i].stats.resync_chunk_rows);
+    }
+    add_head(out, "twinlog_resync_lock_seconds", "histogram", "How long a resync held locks on rows.");
+    for (size_t i = 0; i < s->nlinks; i++)
+        add_histogram(out, "twinlog_resync_lock_seconds", s->links[i].name, NULL,
+                      &s->links[i].stats.resync_lock);
+    if (api == NULL)
+        return;
+    add_head(out, "twinlog_resync_running", "gauge", "1 while a resync of the link runs.");
+    for (size_t i = 0; i < s->nlinks; i++) {
+        struct job job;
+        bool runs = api->last_job(api->arg, s->links[i].name, &job) && job.state == JOB_RUNNING;
+        begin_link(out, "twinlog_resync_running", &s->links[i]);
+        add_count(out, runs);
     }
 }
 
@@ -190,6 +267,12 @@ static void add_directions(struct status *s, struct buf *out)
         begin_direction(out, "twinlog_queue_bytes", d);
         add_count(out, d->queue_bytes);
     }
+    add_head(out, "twinlog_apply_seconds", "histogram",
+             "How long a batch took from the queue to its commit.");
+    for (size_t i = 0; i < n; i++) {
+        struct direction_stats *d = direction_at(s, i);
+        add_histogram(out, "twinlog_apply_seconds", d->link, direction_name(d->from), &d->apply);
+    }
     add_head(out, "twinlog_last_applied_timestamp_seconds", "gauge",
              "When the direction last committed changes.");
     for (size_t i = 0; i < n; i++) {
@@ -202,7 +285,7 @@ static void add_directions(struct status *s, struct buf *out)
     }
 }
 
-void metrics_text(struct status *s, struct buf *out)
+void metrics_text(struct status *s, const struct api *api, struct buf *out)
 {
     add_head(out, "twinlog_build_info", "gauge", "1, labelled with the version that runs.");
     buf_adds(out, "twinlog_build_info{");
@@ -215,5 +298,6 @@ void metrics_text(struct status *s, struct buf *out)
     add_conflicts(s, out);
     add_echoes(s, out);
     add_quarantined(s, out);
+    add_resync(s, api, out);
     add_directions(s, out);
 }

@@ -8,6 +8,7 @@
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-void metrics_text(struct status *s, struct buf *out);
+/* api may be NULL: whether a resync runs is then left out. */
+void metrics_text(struct status *s, const struct api *api, struct buf *out);
 
 #endif

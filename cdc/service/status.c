@@ -8,12 +8,12 @@
  */
 #include "cdc/service/status.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cdc/base/mem.h"
+#include "cdc/service/document.h"
 
 #define TEXT_BYTES sizeof(((struct stat_text *)0)->text)
 
@@ -175,46 +175,14 @@ bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_b
     return true;
 }
 
-/* Server messages may be in any character set, and a shortened text may end
- * inside a character: JSON takes neither. */
-static json_t *json_any_text(const char *text)
-{
-    json_t *ret = json_string(text);
-    if (ret != NULL)
-        return ret;
-    char *copy = mem_strdup(text);
-    for (char *p = copy; *p != '\0'; p++) {
-        if ((unsigned char)*p >= 0x80)
-            *p = '?';
-    }
-    ret = json_string(copy);
-    free(copy);
-    return ret;
-}
-
-static json_t *json_text_or_null(const char *text)
-{
-    return text[0] == '\0' ? json_null() : json_any_text(text);
-}
-
 static json_t *json_stat_text(struct stat_text *t)
 {
     char text[TEXT_BYTES];
     stat_text_get(t, text, sizeof(text));
-    return json_text_or_null(text);
+    return document_text_or_null(text);
 }
-
-static json_t *json_count(uint64_t n) { return json_integer((json_int_t)n); }
 
 static json_t *json_seconds(int64_t us) { return json_real((double)us / 1e6); }
-
-static json_t *json_wall_or_null(int64_t us)
-{
-    char text[32];
-    if (us == 0)
-        return json_null();
-    return json_string(wall_iso((wall_us){us}, text, sizeof(text)));
-}
 
 static json_t *server_json(struct server_stats *s)
 {
@@ -228,9 +196,9 @@ static json_t *server_json(struct server_stats *s)
     json_object_set_new(o, "position", json_stat_text(&s->position));
     json_object_set_new(o, "gtid", json_stat_text(&s->gtid));
     json_object_set_new(o, "reason", json_stat_text(&s->reason));
-    json_object_set_new(o, "binlog_bytes_read", json_count(s->binlog_bytes));
-    json_object_set_new(o, "binlog_events_read", json_count(s->binlog_events));
-    json_object_set_new(o, "reconnects", json_count(s->reconnects));
+    json_object_set_new(o, "binlog_bytes_read", document_count(s->binlog_bytes));
+    json_object_set_new(o, "binlog_events_read", document_count(s->binlog_events));
+    json_object_set_new(o, "reconnects", document_count(s->reconnects));
     json_object_set_new(o, "last_event_age_s",
                         last_us == 0 ? json_null() : json_seconds(age_us > 0 ? age_us : 0));
     return o;
@@ -239,27 +207,27 @@ static json_t *server_json(struct server_stats *s)
 static json_t *conflicts_json(struct direction_stats *d)
 {
     json_t *o = json_object();
-    json_object_set_new(o, "version", json_count(d->conflicts_version));
-    json_object_set_new(o, "updated_at", json_count(d->conflicts_updated_at));
-    json_object_set_new(o, "authority", json_count(d->conflicts_authority));
-    json_object_set_new(o, "delete_vs_update", json_count(d->conflicts_delete));
-    json_object_set_new(o, "equal", json_count(d->conflicts_equal));
+    json_object_set_new(o, "version", document_count(d->conflicts_version));
+    json_object_set_new(o, "updated_at", document_count(d->conflicts_updated_at));
+    json_object_set_new(o, "authority", document_count(d->conflicts_authority));
+    json_object_set_new(o, "delete_vs_update", document_count(d->conflicts_delete));
+    json_object_set_new(o, "equal", document_count(d->conflicts_equal));
     return o;
 }
 
 static json_t *counters_json(struct direction_stats *d)
 {
     json_t *o = json_object();
-    json_object_set_new(o, "inserts", json_count(d->inserts));
-    json_object_set_new(o, "updates", json_count(d->updates));
-    json_object_set_new(o, "deletes", json_count(d->deletes));
-    json_object_set_new(o, "transactions", json_count(d->transactions));
-    json_object_set_new(o, "batches", json_count(d->batches));
-    json_object_set_new(o, "superseded", json_count(d->superseded));
-    json_object_set_new(o, "echoes", json_count(d->echoes));
+    json_object_set_new(o, "inserts", document_count(d->inserts));
+    json_object_set_new(o, "updates", document_count(d->updates));
+    json_object_set_new(o, "deletes", document_count(d->deletes));
+    json_object_set_new(o, "transactions", document_count(d->transactions));
+    json_object_set_new(o, "batches", document_count(d->batches));
+    json_object_set_new(o, "superseded", document_count(d->superseded));
+    json_object_set_new(o, "echoes", document_count(d->echoes));
     json_object_set_new(o, "conflicts", conflicts_json(d));
-    json_object_set_new(o, "retries", json_count(d->retries));
-    json_object_set_new(o, "reconnects", json_count(d->reconnects));
+    json_object_set_new(o, "retries", document_count(d->retries));
+    json_object_set_new(o, "reconnects", document_count(d->reconnects));
     return o;
 }
 
@@ -272,48 +240,48 @@ static json_t *direction_json(struct status_link *l, enum side from)
     bool has_lag_bytes = status_lag_bytes(l, from, &lag_bytes);
     json_t *o = json_object();
 
-    json_object_set_new(o, "from", json_any_text(l->server[from]->name));
-    json_object_set_new(o, "to", json_any_text(l->server[side_peer(from)]->name));
+    json_object_set_new(o, "from", document_text(l->server[from]->name));
+    json_object_set_new(o, "to", document_text(l->server[side_peer(from)]->name));
     json_object_set_new(o, "state", json_string(run_state_name((enum run_state)d->state)));
     json_object_set_new(o, "connected", json_boolean(d->connected));
     json_object_set_new(o, "reason", json_stat_text(&d->reason));
     json_object_set_new(o, "lag_seconds", has_lag ? json_seconds(lag_us) : json_null());
-    json_object_set_new(o, "lag_bytes", has_lag_bytes ? json_count(lag_bytes) : json_null());
+    json_object_set_new(o, "lag_bytes", has_lag_bytes ? document_count(lag_bytes) : json_null());
     json_object_set_new(o, "position", json_stat_text(&d->position));
     json_object_set_new(o, "gtid", json_stat_text(&d->gtid));
     json_object_set_new(o, "queue",
                         json_pack("{s:I, s:I}", "transactions", (json_int_t)d->queue_items, "bytes",
                                   (json_int_t)d->queue_bytes));
-    json_object_set_new(o, "last_applied_at", json_wall_or_null(d->last_applied_wall_us));
+    json_object_set_new(o, "last_applied_at", document_wall_or_null((wall_us){d->last_applied_wall_us}));
     json_object_set_new(o, "counters", counters_json(d));
     return o;
 }
 
-static json_t *link_json(struct status_link *l)
+/* Of the job that runs, or the last one. */
+static json_t *job_json(const struct status_link *l, const struct api *api)
+{
+    struct job job;
+    if (api == NULL || !api->last_job(api->arg, l->name, &job))
+        return json_null();
+    return document_job(&job);
+}
+
+static json_t *link_json(struct status_link *l, const struct api *api)
 {
     json_t *directions = json_object();
     for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
         json_object_set_new(directions, direction_name(from), direction_json(l, from));
-    return json_pack("{s:o, s:o}", "directions", directions, "quarantined", json_count(l->stats.quarantined));
+    return json_pack("{s:o, s:o, s:o}", "directions", directions, "quarantined",
+                     document_count(l->stats.quarantined), "job", job_json(l, api));
 }
 
-/* Takes the document. */
-static void add_document(json_t *document, struct buf *out)
-{
-    char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-    buf_adds(out, text);
-    buf_addc(out, '\n');
-    free(text);
-    json_decref(document);
-}
-
-void status_json(struct status *s, struct buf *out)
+void status_json(struct status *s, const struct api *api, struct buf *out)
 {
     json_t *servers = json_object(), *links = json_object(), *o = json_object();
     for (size_t i = 0; i < s->nservers; i++)
         json_object_set_new(servers, s->servers[i].name, server_json(&s->servers[i]));
     for (size_t i = 0; i < s->nlinks; i++)
-        json_object_set_new(links, s->links[i].name, link_json(&s->links[i]));
+        json_object_set_new(links, s->links[i].name, link_json(&s->links[i], api));
 
     json_object_set_new(o, "version", json_string(s->version));
     json_object_set_new(o, "uptime_s",
@@ -322,7 +290,7 @@ void status_json(struct status *s, struct buf *out)
     json_object_set_new(o, "reason", json_stat_text(&s->waiting));
     json_object_set_new(o, "servers", servers);
     json_object_set_new(o, "links", links);
-    add_document(o, out);
+    document_add(o, out);
 }
 
 /* "server auth: connecting: lost connection" */
@@ -333,7 +301,7 @@ static void add_reason(json_t *reasons, const char *what, const char *name, enum
     struct buf line = BUF_INIT;
     stat_text_get(why, text, sizeof(text));
     buf_addf(&line, "%s %s: %s%s%s", what, name, run_state_name(state), text[0] ? ": " : "", text);
-    json_array_append_new(reasons, json_any_text(line.data));
+    json_array_append_new(reasons, document_text(line.data));
     buf_done(&line);
 }
 
@@ -356,7 +324,7 @@ bool status_readyz(struct status *s, struct buf *out)
 
     stat_text_get(&s->waiting, waiting, sizeof(waiting));
     if (waiting[0] != '\0')
-        json_array_append_new(reasons, json_any_text(waiting));
+        json_array_append_new(reasons, document_text(waiting));
     for (size_t i = 0; i < s->nservers; i++) {
         struct server_stats *server = &s->servers[i];
         if (!server_streams(server))
@@ -369,11 +337,11 @@ bool status_readyz(struct status *s, struct buf *out)
 
     /* One look decides both the word and the list. */
     bool ready = json_array_size(reasons) == 0;
-    add_document(json_pack("{s:s, s:o}", "state", ready ? "ready" : "not_ready", "reasons", reasons), out);
+    document_add(json_pack("{s:s, s:o}", "state", ready ? "ready" : "not_ready", "reasons", reasons), out);
     return ready;
 }
 
 void status_error_json(const char *text, struct buf *out)
 {
-    add_document(json_pack("{s:o}", "error", json_any_text(text)), out);
+    document_add(json_pack("{s:o}", "error", document_text(text)), out);
 }

@@ -16,6 +16,7 @@
 #include "cdc/base/clock.h"
 #include "cdc/model/side.h"
 #include "cdc/model/stats.h"
+#include "cdc/service/api.h"
 #include "config/config.h"
 
 struct status_link {
@@ -46,7 +47,8 @@ bool status_ready(struct status *s);
 bool status_lag_us(const struct status_link *l, enum side from, int64_t *ret_lag_us);
 bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_bytes);
 
-void status_json(struct status *s, struct buf *out);   /* GET /sync/status */
+/* GET /sync/status. api may be NULL: no link has a job then. */
+void status_json(struct status *s, const struct api *api, struct buf *out);
 bool status_readyz(struct status *s, struct buf *out); /* GET /readyz: returns status_ready() */
 /* {"error": text}, whatever bytes the text has. */
 void status_error_json(const char *text, struct buf *out);

@@ -51,10 +51,10 @@ static json_t *parse(struct buf *text)
     return o;
 }
 
-static json_t *document(struct status *s)
+static json_t *document_of(struct status *s, const struct api *api)
 {
     struct buf text = BUF_INIT;
-    status_json(s, &text);
+    status_json(s, api, &text);
     return parse(&text);
 }
 
@@ -70,6 +70,18 @@ static json_t *at(json_t *o, const char *path)
     }
     return o;
 }
+
+/* Link users has a job, the other one had none. */
+static struct job last_job;
+static bool get_last_job(void *arg, const char *link, struct job *ret_job)
+{
+    assert_ptr_equal(arg, &last_job);
+    if (strcmp(link, users_name) != 0)
+        return false;
+    *ret_job = last_job;
+    return true;
+}
+static const struct api api = {.arg = &last_job, .last_job = get_last_job};
 
 static void test_only_used_servers(void **state)
 {
@@ -105,7 +117,7 @@ static void test_document(void **state)
     d->last_applied_wall_us = 1767607872345000;
     s->links[0].stats.quarantined = 12;
 
-    json_t *o = document(s);
+    json_t *o = document_of(s, NULL);
     assert_string_equal(json_string_value(at(o, "version")), "1.2.3");
     assert_string_equal(json_string_value(at(o, "state")), "ready");
     assert_true(json_is_integer(at(o, "uptime_s")));
@@ -135,6 +147,58 @@ static void test_document(void **state)
     assert_string_equal(json_string_value(at(right, "from")), "customer");
     assert_true(json_is_null(at(right, "last_applied_at")));
     assert_int_equal(json_integer_value(at(right, "lag_bytes")), 0);
+    json_decref(o);
+    status_free(s);
+}
+
+static void test_job(void **state)
+{
+    (void)state;
+    struct status *s = started();
+    last_job = (struct job){.id = 7,
+                            .link = users_name,
+                            .state = JOB_RUNNING,
+                            .cause = JOB_LOST_POSITION,
+                            .order = {.has_from = true, .from = SIDE_RIGHT, .force = true},
+                            .rows_scanned = 30,
+                            .rows_written = 4,
+                            .conflicts = 3,
+                            .quarantined = 2,
+                            .rows_expected = 120,
+                            .started_at = {1767607872345000},
+                            .reason = "the position is purged"};
+    json_t *o = document_of(s, &api);
+    json_t *j = at(o, "links.users.job");
+    assert_int_equal(json_integer_value(at(j, "job")), 7);
+    assert_string_equal(json_string_value(at(j, "link")), "users");
+    assert_string_equal(json_string_value(at(j, "state")), "running");
+    assert_string_equal(json_string_value(at(j, "cause")), "lost_position");
+    assert_string_equal(json_string_value(at(j, "from")), "right");
+    assert_string_equal(json_string_value(at(j, "mode")), "force");
+    assert_string_equal(json_string_value(at(j, "missing")), "copy");
+    assert_int_equal(json_integer_value(at(j, "rows_scanned")), 30);
+    assert_int_equal(json_integer_value(at(j, "rows_written")), 4);
+    assert_int_equal(json_integer_value(at(j, "conflicts")), 3);
+    assert_int_equal(json_integer_value(at(j, "quarantined")), 2);
+    assert_int_equal(json_integer_value(at(j, "rows_expected")), 120);
+    assert_int_equal(json_integer_value(at(j, "percent")), 25);
+    assert_string_equal(json_string_value(at(j, "started_at")), "2026-01-05T10:11:12.345Z");
+    assert_true(json_is_null(at(j, "ended_at")));
+    assert_string_equal(json_string_value(at(j, "reason")), "the position is purged");
+    assert_true(json_is_null(at(j, "error")));
+    assert_true(json_is_null(at(json_object_get(at(o, "links"), loop_name), "job")));
+    json_decref(o);
+
+    last_job = (struct job){.id = 8, .link = users_name, .state = JOB_FAILED, .error = "gone"};
+    o = document_of(s, &api);
+    j = at(o, "links.users.job");
+    assert_true(json_is_null(at(j, "from")));
+    assert_string_equal(json_string_value(at(j, "mode")), "merge");
+    assert_true(json_is_null(at(j, "reason")));
+    assert_string_equal(json_string_value(at(j, "error")), "gone");
+    json_decref(o);
+    o = document_of(s, NULL);
+    assert_true(json_is_null(at(o, "links.users.job")));
     json_decref(o);
     status_free(s);
 }
@@ -259,7 +323,7 @@ static void test_hostile_texts(void **state)
         text[len == sizeof(text) ? len - 1 : len] = '\0';
         status_server(s, "auth")->state = RUN_CONNECTING;
         stat_text_set(&status_server(s, "auth")->reason, text);
-        json_t *o = document(s);
+        json_t *o = document_of(s, NULL);
         json_t *reason = at(o, "servers.auth.reason");
         assert_true(text[0] == '\0' ? json_is_null(reason) : json_string_length(reason) > 0);
         json_decref(o);
@@ -305,7 +369,16 @@ static void test_metrics(void **state)
     s->links[1].direction[SIDE_LEFT].echoes = 4;
     s->links[1].direction[SIDE_RIGHT].echoes = 6;
     s->links[1].direction[SIDE_RIGHT].connected = false;
-    metrics_text(s, &out);
+    stat_histogram_add(&left->apply, 400);
+    stat_histogram_add(&left->apply, 2500); /* a bound belongs to its bucket */
+    stat_histogram_add(&left->apply, 2501);
+    stat_histogram_add(&left->apply, 11000000);
+    stat_histogram_add(&s->links[0].stats.resync_lock, 20000);
+    s->links[0].stats.resync_scanned = 1000;
+    s->links[0].stats.resync_written = 21;
+    s->links[0].stats.resync_chunk_rows = 64;
+    last_job = (struct job){.id = 1, .link = users_name, .state = JOB_RUNNING};
+    metrics_text(s, &api, &out);
 
     has_line(out.data, "twinlog_build_info{version=\"1.2.3\"} 1");
     has_line(out.data, "twinlog_reader_up{server=\"auth\"} 1");
@@ -323,19 +396,48 @@ static void test_metrics(void **state)
     has_line(out.data, "twinlog_applier_up{link=\"lo\\\"op\\\\\\n\",direction=\"right_to_left\"} 0");
     has_line(out.data, "twinlog_last_applied_timestamp_seconds{link=\"users\",direction=\"left_to_right\"} "
                        "1767607872.345678");
+#define APPLY(end) "twinlog_apply_seconds" end
+#define USERS "link=\"users\",direction=\"left_to_right\""
+    has_line(out.data, APPLY("_bucket{" USERS ",le=\"0.0005\"} 1"));
+    has_line(out.data, APPLY("_bucket{" USERS ",le=\"0.001\"} 1"));
+    has_line(out.data, APPLY("_bucket{" USERS ",le=\"0.0025\"} 2"));
+    has_line(out.data, APPLY("_bucket{" USERS ",le=\"0.005\"} 3"));
+    has_line(out.data, APPLY("_bucket{" USERS ",le=\"1\"} 3"));
+    has_line(out.data, APPLY("_bucket{" USERS ",le=\"10\"} 3"));
+    has_line(out.data, APPLY("_bucket{" USERS ",le=\"+Inf\"} 4"));
+    has_line(out.data, APPLY("_sum{" USERS "} 11.005401"));
+    has_line(out.data, APPLY("_count{" USERS "} 4"));
+    has_line(out.data, "twinlog_resync_lock_seconds_bucket{link=\"users\",le=\"0.01\"} 0");
+    has_line(out.data, "twinlog_resync_lock_seconds_bucket{link=\"users\",le=\"0.025\"} 1");
+    has_line(out.data, "twinlog_resync_lock_seconds_sum{link=\"users\"} 0.020000");
+    has_line(out.data, "twinlog_resync_rows_scanned_total{link=\"users\"} 1000");
+    has_line(out.data, "twinlog_resync_rows_written_total{link=\"users\"} 21");
+    has_line(out.data, "twinlog_resync_chunk_rows{link=\"users\"} 64");
+    has_line(out.data, "twinlog_resync_running{link=\"users\"} 1");
+    has_line(out.data, "twinlog_resync_running{link=\"lo\\\"op\\\\\\n\"} 0");
     /* unknown, so absent */
     assert_null(strstr(out.data, "lag_seconds{link=\"lo\\\"op\\\\\\n\",direction=\"right_to_left\"}"));
     assert_int_equal(count_of(out.data, "\ntwinlog_last_applied_timestamp_seconds{"), 1);
 
     /* Property: no series twice, each metric has its head once, before its samples. */
     char *copy = strdup(out.data), *save, *lines[512];
-    char metric[128] = "";
+    char metric[128] = "", help[128] = "", type[32] = "";
     size_t n = 0;
     for (char *line = strtok_r(copy, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
-        if (sscanf(line, "# TYPE %127s", metric) == 1 || line[0] == '#')
+        if (sscanf(line, "# HELP %127s %*s", help) == 1)
             continue;
+        if (sscanf(line, "# TYPE %127s %31s", metric, type) == 2) {
+            assert_string_equal(metric, help);
+            size_t len = strlen(metric);
+            bool total = len > 6 && strcmp(metric + len - 6, "_total") == 0;
+            assert_int_equal(total, strcmp(type, "counter") == 0);
+            continue;
+        }
         assert_int_equal(strncmp(line, metric, strlen(metric)), 0);
-        assert_int_equal(line[strlen(metric)], '{');
+        const char *rest = line + strlen(metric);
+        if (strcmp(type, "histogram") == 0)
+            rest += strcspn(rest, "{");
+        assert_int_equal(rest[0], '{');
         *strrchr(line, ' ') = '\0';
         for (size_t i = 0; i < n; i++)
             assert_string_not_equal(lines[i], line);
@@ -343,6 +445,9 @@ static void test_metrics(void **state)
     }
     assert_true(n > 40);
     free(copy);
+    buf_clear(&out);
+    metrics_text(s, NULL, &out);
+    assert_null(strstr(out.data, "twinlog_resync_running"));
     buf_done(&out);
     status_free(s);
 }
@@ -352,6 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_used_servers),
         cmocka_unit_test(test_document),
+        cmocka_unit_test(test_job),
         cmocka_unit_test(test_lag),
         cmocka_unit_test(test_lag_grows),
         cmocka_unit_test(test_readyz),
