@@ -12,20 +12,35 @@
 #include <stdint.h>
 
 #include "cdc/base/err.h"
+#include "cdc/service/api.h"
 #include "cdc/service/status.h"
 
 struct http;
 
-struct http_options {
-    const char *host;      /* an IPv4 or IPv6 address, or "localhost" */
-    uint16_t port;         /* 0: one that is free, see http_port() */
-    const char *token;     /* NULL or "": none, which only a loopback address may have; copied */
-    struct status *status; /* borrowed */
+/* One address more where the same routes answer, with the same token. */
+struct http_listener {
+    const char *host;        /* an IPv4 or IPv6 address, or "localhost" */
+    uint16_t port;           /* 0: one that is free, see http_listener_port() */
+    const char *from_server; /* POST /sync/trigger there means from this server */
 };
 
-/* Listens and serves from now on. ERR_CONFIG if it cannot listen there. */
+struct http_options {
+    const char *host; /* of the main address, as above */
+    uint16_t port;
+    const char *token;     /* NULL or "": none, which only loopback addresses may have; copied */
+    struct status *status; /* borrowed */
+    const struct api *api; /* borrowed, called from the HTTP thread only; NULL: 503 for what needs it */
+    const struct http_listener *listeners; /* beside the main one; all of it is copied */
+    size_t nlisteners;
+    uint32_t request_time_ms; /* from a request's first byte to its last; 0: 10000 */
+};
+/* Who fills the options by position may leave out the last ones: they are zero then. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+/* Listens and serves from now on. ERR_CONFIG if it cannot listen at one of the addresses. */
 struct http *http_new(const struct http_options *options, struct err *err);
-uint16_t http_port(const struct http *h);
+uint16_t http_port(const struct http *h);                    /* of the main address */
+uint16_t http_listener_port(const struct http *h, size_t i); /* of options.listeners[i] */
 /* Ends the thread, after the requests under way. NULL is fine. */
 void http_free(struct http *h);
 
