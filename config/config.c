@@ -427,6 +427,7 @@ static bool check_listen(struct loader *l, const config_setting_t *s, const char
                          uint16_t *ret_port)
 {
     const struct config_secret *token = &l->config->http_token;
+    assert(text != NULL);
     if (!split_listen(text, ret_host, ret_port))
         return bad(l, s, "must be \"host:port\", as in \"127.0.0.1:8080\" or \"[::1]:8080\"");
     if (is_loopback(*ret_host) || token->env != NULL || token->file != NULL)
@@ -631,9 +632,11 @@ static bool load_server_listen(struct loader *l, const config_setting_t *g, size
     struct config_server *s = &c->servers[index];
     const config_setting_t *setting = member(g, "listen");
     char *listen = NULL;
-    if (!get_string(l, g, "listen", NULL, &listen))
+    if (setting == NULL)
+        return true;
+    if (!to_string(l, setting, &listen))
         return false;
-    bool ok = listen == NULL || check_listen(l, setting, listen, &s->listen_host, &s->listen_port);
+    bool ok = check_listen(l, setting, listen, &s->listen_host, &s->listen_port);
     free(listen);
     if (!ok || s->listen_host == NULL)
         return ok;

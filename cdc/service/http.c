@@ -67,6 +67,18 @@ struct listener {
     char *from_server; /* NULL: the main one */
 };
 
+/* One request, from its first line to its end. */
+struct call {
+    struct place *place;
+    char *query; /* as it was sent; NULL: none */
+    bool has_nul;
+    bool begun;
+    const struct route *route;
+    bool is_form;
+    size_t body_bytes;
+    struct buf form;
+};
+
 enum phase { PHASE_FREE, PHASE_REQUEST, PHASE_ANSWER, PHASE_IDLE, PHASE_LINGER };
 
 struct place { /* of one connection */
@@ -74,7 +86,8 @@ struct place { /* of one connection */
     int fd;
     mono_us since; /* when the phase began */
     const struct listener *listener;
-    bool linger; /* it was refused while it may still be sending */
+    struct call *call; /* the request under way, NULL if none */
+    bool linger;       /* it was refused while it may still be sending */
 };
 
 struct http {
@@ -98,18 +111,6 @@ struct http {
     mono_us no_accept_since;
 };
 
-/* One request, from its first line to its end. */
-struct call {
-    struct place *place;
-    char *query; /* as it was sent; NULL: none */
-    bool has_nul;
-    bool begun;
-    const struct route *route;
-    bool is_form;
-    size_t body_bytes;
-    struct buf form;
-};
-
 /* ---- Events of our loop ---- */
 
 enum loop_event { LOOP_LIBRARY, LOOP_WAKE, LOOP_LISTENER, LOOP_PLACE };
@@ -128,8 +129,19 @@ static void enter(struct place *p, enum phase phase)
     p->since = clock_mono();
 }
 
+static void end_call(struct place *p)
+{
+    if (p->call == NULL)
+        return;
+    free(p->call->query);
+    buf_done(&p->call->form);
+    free(p->call);
+    p->call = NULL;
+}
+
 static void free_place(struct http *h, struct place *p)
 {
+    end_call(p); /* after some errors the library does not tell of a request's end */
     p->phase = PHASE_FREE;
     p->fd = -1;
     h->nplaces_taken--;
@@ -270,24 +282,34 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct pla
     return ret;
 }
 
-/* The request line is there; uri is as it was sent. */
+/* The request line is there; uri is as it was sent.
+ *
+ * The query is taken away from the library, which else parses it too, and falls over
+ * its feet (0.9.75) when there are more parameters than it has room for: it closes the
+ * connection, frees its memory, and goes on with both. */
 static void *request_begins(void *arg, const char *uri, struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection,
                                                                    MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct call *call = mem_zalloc(1, sizeof(*call));
+    struct place *p = info->socket_context;
     (void)arg;
-    call->place = info->socket_context;
+    end_call(p);
+    p->call = mem_zalloc(1, sizeof(*p->call));
+    p->call->place = p;
     /* Sent together with the one before it: there was no first byte to wait for. */
-    if (call->place->phase != PHASE_REQUEST)
-        enter(call->place, PHASE_REQUEST);
-    const char *query = uri != NULL ? strchr(uri, '?') : NULL;
-    size_t path_len = query != NULL ? (size_t)(query - uri) : uri != NULL ? strlen(uri) : 0;
-    if (query != NULL)
-        call->query = mem_strdup(query + 1);
+    if (p->phase != PHASE_REQUEST)
+        enter(p, PHASE_REQUEST);
+    if (uri == NULL)
+        return p->call;
+    size_t path_len = strcspn(uri, "?");
+    if (uri[path_len] == '?') {
+        char *query = (char *)(uintptr_t)uri + path_len + 1; /* in the library's buffer */
+        p->call->query = mem_strdup(query);
+        query[0] = '\0';
+    }
     /* What the library decodes would end at the NUL, and be another path than the one that was asked for. */
-    call->has_nul = path_len > 0 && memmem(uri, path_len, "%00", 3) != NULL;
-    return call;
+    p->call->has_nul = memmem(uri, path_len, "%00", 3) != NULL;
+    return p->call;
 }
 
 static void request_ends(void *arg, struct MHD_Connection *connection, void **request_state,
@@ -299,12 +321,11 @@ static void request_ends(void *arg, struct MHD_Connection *connection, void **re
     *request_state = NULL;
     if (call == NULL)
         return;
-    enter(call->place, PHASE_IDLE);
+    struct place *p = call->place;
+    end_call(p);
+    enter(p, PHASE_IDLE);
     if (why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        await_first_byte(h, call->place);
-    free(call->query);
-    buf_done(&call->form);
-    free(call);
+        await_first_byte(h, p);
 }
 
 /* False: what comes is more than anybody sends by mistake. */

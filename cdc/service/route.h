@@ -33,11 +33,11 @@ struct route;
 const struct route *route_find(const char *path); /* NULL: none */
 bool route_is_open(const struct route *r);        /* needs no token */
 bool route_wants_params(const struct route *r);   /* else a query and a body are not looked at */
-/* Whether the method is the route's own; otherwise *ret_answer is the 405. */
-bool route_takes(const struct route *r, const char *method, struct answer *ret_answer);
-/* p: of the query and of a form; it may hold a problem already. ret_answer: ANSWER_INIT. */
-void route_run(const struct route *r, const struct route_context *c, const char *path, struct params *p,
-               struct answer *ret_answer);
+/* Whether the method is the route's own; otherwise the answer is the 405. */
+bool route_takes(const struct route *r, const char *method, struct answer *a);
+/* p: of the query and of a form; it may hold a problem already. a: ANSWER_INIT. */
+void route_run(const struct route *route, const struct route_context *c, const char *path, struct params *p,
+               struct answer *a);
 
 /* {"error": text} */
 void route_error(struct answer *a, unsigned code, const char *text);
