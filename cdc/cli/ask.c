@@ -37,6 +37,14 @@ void ask_end(struct ask *a)
 
 /* ---- The question ---- */
 
+void ask_parameter(struct buf *path, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    buf_addf(path, "%c%s=", strchr(path->data, '?') == NULL ? '?' : '&', name);
+    client_escape(path, value);
+}
+
 static bool refused(const struct ask *a, long status, json_t *answer, struct err *err)
 {
     const char *text = ask_text(answer, "error", NULL);

@@ -30,6 +30,9 @@ struct ask_answer {
 bool ask_begin(struct ask *a, const char *config_path);
 void ask_end(struct ask *a);
 
+/* Appends ?name=value, or &name=value behind another, to a path; NULL adds nothing. */
+void ask_parameter(struct buf *path, const char *name, const char *value);
+
 /* Takes 5 s at most. True for an answer of 2xx that is a JSON object. err->code is
  * the HTTP status, or 0 if nobody answers; the daemon's own text is in err->text,
  * printable; ERR_CONFIG if it was asked for what is not right (400). */

@@ -12,14 +12,21 @@
 
 enum cli_exit {
     CLI_DONE = 0,
-    CLI_FAILED = 1, /* it failed while running; check: something FAILs */
-    CLI_USAGE = 2,  /* wrong usage or config; run: the preflight FAILs */
+    CLI_FAILED = 1,        /* it failed while running; check: something FAILs; verify: something differs */
+    CLI_USAGE = 2,         /* wrong usage or config; run: the preflight FAILs */
+    CLI_INTERRUPTED = 130, /* Ctrl-C while it waited for the daemon */
 };
 
+/* What stands on the command line. Set is only what the command takes (help.h). */
 struct cli_args {
-    const char *config_path; /* -c FILE; never NULL for a command that needs one */
-    bool json;               /* status --json */
-    bool print;              /* init --print */
+    const char *config_path; /* never NULL for a command that takes it */
+    const char *word;        /* list, show, retry; NULL if the command has none */
+    const char *argument;    /* behind the word: KEY or ID; NULL: none */
+    const char *link;        /* NULL: all */
+    const char *from;        /* left, right or a server's name; NULL: both */
+    const char *mode;        /* merge or force; NULL: merge */
+    const char *missing;     /* copy or delete; NULL: copy */
+    bool wait, all, json, print, repair;
 };
 
 /* main.c has called db_library_init() before and calls db_library_done() after. */
@@ -27,5 +34,9 @@ int cmd_run(const struct cli_args *args);
 int cmd_check(const struct cli_args *args);
 int cmd_init(const struct cli_args *args);
 int cmd_status(const struct cli_args *args);
+int cmd_trigger(const struct cli_args *args);
+int cmd_verify(const struct cli_args *args);
+int cmd_quarantine(const struct cli_args *args);
+int cmd_conflicts(const struct cli_args *args);
 
 #endif

@@ -1,6 +1,22 @@
 #include "cdc/cli/help.h"
 
+#include <ctype.h>
 #include <string.h>
+
+static const struct command_word quarantine_words[] = {
+    {.name = "list", .options = TAKES_CONFIG | TAKES_LINK | TAKES_JSON},
+    {.name = "retry",
+     .options = TAKES_CONFIG | TAKES_LINK | TAKES_ALL,
+     .argument = "KEY",
+     .or_option = TAKES_ALL},
+    {.name = NULL},
+};
+
+static const struct command_word conflicts_words[] = {
+    {.name = "list", .options = TAKES_CONFIG | TAKES_LINK | TAKES_JSON},
+    {.name = "show", .options = TAKES_CONFIG | TAKES_JSON, .argument = "ID"},
+    {.name = NULL},
+};
 
 static const struct command commands[] = {
     {.name = "run",
@@ -24,6 +40,7 @@ static const struct command commands[] = {
              "            2  wrong config, or a check that FAILs: nothing was started\n"
              "\n"
              "Example: twinlog run -c /etc/twinlog/twinlog.conf\n",
+     .options = TAKES_CONFIG,
      .run = cmd_run},
     {.name = "check",
      .usage = "check -c FILE",
@@ -38,6 +55,7 @@ static const struct command commands[] = {
              "            2  wrong usage or config\n"
              "\n"
              "Example: twinlog check -c /etc/twinlog/twinlog.conf\n",
+     .options = TAKES_CONFIG,
      .run = cmd_check},
     {.name = "init",
      .usage = "init -c FILE [--print]",
@@ -53,13 +71,14 @@ static const struct command commands[] = {
              "            2  wrong usage or config\n"
              "\n"
              "Example: twinlog init -c /etc/twinlog/twinlog.conf --print | less\n",
-     .takes_print = true,
+     .options = TAKES_CONFIG | TAKES_PRINT,
      .run = cmd_init},
     {.name = "status",
      .usage = "status -c FILE [--json]",
      .summary = "what the running daemon says: state, lag, queue and counters of each direction",
-     .text = "Asks the daemon at http.listen of the config. Colours appear on a terminal only,\n"
-             "and not when NO_COLOR is set.\n"
+     .text = "Asks the daemon at http.listen of the config. A resync stands below the tables while\n"
+             "it runs, for 10 minutes after it is done, and for as long as it has failed. Colours\n"
+             "appear on a terminal only, and not when NO_COLOR is set.\n"
              "\n"
              "  -c, --config FILE   the config\n"
              "      --json          the daemon's own document (GET /sync/status)\n"
@@ -69,8 +88,82 @@ static const struct command commands[] = {
              "            2  wrong usage or config\n"
              "\n"
              "Example: twinlog status -c /etc/twinlog/twinlog.conf --json | jq .links.users\n",
-     .takes_json = true,
+     .options = TAKES_CONFIG | TAKES_JSON,
      .run = cmd_status},
+    {.name = "trigger",
+     .usage = "trigger -c FILE [--link L] [--from left|right|SERVER] [--mode merge|force]\n"
+              "                [--missing copy|delete] [--wait]",
+     .summary = "compare all rows of both tables and make them equal: a resync, in the daemon",
+     .text = "Asks the daemon at http.listen of the config to begin a resync of each link, or of one.\n"
+             "It goes on there while changes keep flowing, whether this command waits or not. A link\n"
+             "whose resync runs already is left to it. With --from, a direction that has halted goes on.\n"
+             "\n"
+             "  -c, --config FILE   the config\n"
+             "      --link L        this link alone; without it all of them\n"
+             "      --from SIDE     left, right or the name of a server: its rows are the right ones;\n"
+             "                      without it both sides are alike\n"
+             "      --mode merge    rows that differ meet under the conflict rule (this is the default)\n"
+             "      --mode force    the rows of --from win, whatever their version\n"
+             "      --missing copy  a row that one side lacks is copied there (this is the default)\n"
+             "      --missing delete  a row that --from lacks is deleted at the other side\n"
+             "      --wait          show the progress until it is done. Ctrl-C ends the waiting, not the\n"
+             "                      resync; a daemon that goes away is waited for, 60 s\n"
+             "\n"
+             "Exit codes: 0    it has begun, or runs already; with --wait: it is done\n"
+             "            1    it failed, or the daemon cannot be reached or refuses\n"
+             "            2    wrong usage or config\n"
+             "            130  Ctrl-C while waiting\n"
+             "\n"
+             "Example: twinlog trigger -c /etc/twinlog/twinlog.conf --link users --from left --wait\n",
+     .options = TAKES_CONFIG | TAKES_LINK | TAKES_FROM | TAKES_MODE | TAKES_MISSING | TAKES_WAIT,
+     .run = cmd_trigger},
+    {.name = "quarantine",
+     .usage = "quarantine -c FILE list [--link L] [--json]\n"
+              "quarantine -c FILE retry KEY [--link L]\n"
+              "quarantine -c FILE retry --all [--link L]",
+     .summary = "the rows that the other side refuses: list them, try them again",
+     .text = "Such a row stays as it is on both sides. The daemon tries it again by itself every few\n"
+             "seconds and whenever it changes; retry does so at once. Asks the daemon at http.listen\n"
+             "of the config.\n"
+             "\n"
+             "  list                each key: why it waits, since when, and when it is tried next\n"
+             "  retry KEY           try this key now: its value, 42, or as list shows it\n"
+             "  retry --all         try all of them now\n"
+             "\n"
+             "  -c, --config FILE   the config\n"
+             "      --link L        of this link alone; without it of all\n"
+             "      --json          the daemon's own document (GET /sync/quarantine)\n"
+             "\n"
+             "A KEY that begins with - stands behind --: retry -- -5\n"
+             "\n"
+             "Exit codes: 0  done: a key that is tried may be refused again, list shows it\n"
+             "            1  there is no such key, or the daemon cannot be reached or refuses\n"
+             "            2  wrong usage or config\n"
+             "\n"
+             "Example: twinlog quarantine -c /etc/twinlog/twinlog.conf retry 42 --link users\n",
+     .words = quarantine_words,
+     .run = cmd_quarantine},
+    {.name = "conflicts",
+     .usage = "conflicts -c FILE list [--link L] [--json]\n"
+              "conflicts -c FILE show ID [--json]",
+     .summary = "rows that both sides wrote: what met, which rule decided, which side won",
+     .text = "Asks the daemon at http.listen of the config. Names rows by their key and columns by\n"
+             "their left name, and shows no value of a row.\n"
+             "\n"
+             "  list                the latest 1000\n"
+             "  show ID             one of them: versions and times of both rows\n"
+             "\n"
+             "  -c, --config FILE   the config\n"
+             "      --link L        of this link alone; without it of all\n"
+             "      --json          the daemon's own document (GET /sync/conflicts)\n"
+             "\n"
+             "Exit codes: 0  done\n"
+             "            1  there is no such conflict, or the daemon cannot be reached or refuses\n"
+             "            2  wrong usage or config\n"
+             "\n"
+             "Example: twinlog conflicts -c /etc/twinlog/twinlog.conf show users.17\n",
+     .words = conflicts_words,
+     .run = cmd_conflicts},
     {.name = "help",
      .usage = "help [COMMAND]",
      .summary = "what a command does, its options and exit codes, and an example",
@@ -139,12 +232,20 @@ void help_list(FILE *out)
     fputs("twinlog keeps two MySQL or MariaDB tables equal, in both directions, from their binary logs.\n\n",
           out);
     for (size_t i = 0; i < NCOMMANDS; i++)
-        fprintf(out, "  twinlog %-25s %s\n", commands[i].usage, commands[i].summary);
-    fprintf(out, "  twinlog %-25s %s\n", "--version", "print the version");
-    fputs("\nExit codes: 0 done, 1 it failed while running, 2 wrong usage or config.\n", out);
+        fprintf(out, "  twinlog %-11s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "  twinlog %-11s %s\n", "--version", "print the version");
+    fputs("\nEach command takes -c FILE, the config; `twinlog help COMMAND` shows all that it takes.\n"
+          "Exit codes: 0 done, 1 it failed while running, 2 wrong usage or config.\n",
+          out);
 }
 
 void help_command(const struct command *c, FILE *out)
 {
-    fprintf(out, "twinlog %s: %s\n\n%s", c->usage, c->summary, c->text);
+    fputs("twinlog ", out);
+    for (const char *p = c->usage; *p != '\0'; p++) {
+        fputc(*p, out);
+        if (*p == '\n' && p[1] != ' ') /* else the line before goes on */
+            fputs("twinlog ", out);
+    }
+    fprintf(out, "\n\n%c%s.\n\n%s", toupper((unsigned char)c->summary[0]), c->summary + 1, c->text);
 }

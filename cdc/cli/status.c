@@ -13,6 +13,7 @@
 #include "cdc/cli/ask.h"
 #include "cdc/cli/cli.h"
 #include "cdc/cli/grid.h"
+#include "cdc/cli/jobline.h"
 #include "cdc/model/side.h"
 
 /* ---- Values as people read them ---- */
@@ -169,8 +170,21 @@ static void show_quarantined(const char *link, uint64_t count)
     if (count == 0)
         return;
     putchar('\n');
-    text_printf("link %s: %" PRIu64 " %s in quarantine, the log names %s", link, count,
-                count == 1 ? "row waits" : "rows wait", count == 1 ? "it" : "them");
+    text_printf("link %s: %" PRIu64 " %s in quarantine, twinlog quarantine -c FILE list shows %s", link,
+                count, count == 1 ? "row waits" : "rows wait", count == 1 ? "it" : "them");
+}
+
+static void show_job(json_t *job)
+{
+    struct buf line = BUF_INIT;
+    enum text_color color = jobline_state(job) == JOBLINE_FAILED ? TEXT_RED : TEXT_PLAIN;
+    if (!jobline_matters(job))
+        return;
+    jobline_text(job, &line);
+    printf("\n%s", text_color_on(color));
+    text_printf("%s", line.data);
+    printf("%s", text_color_off(color));
+    buf_done(&line);
 }
 
 static void show_reasons(json_t *document)
@@ -187,6 +201,7 @@ static void show_reasons(json_t *document)
             show_reason("link", name, direction_arrow(from), d);
             show_conflicts(name, from, d);
         }
+        show_job(json_object_get(o, "job"));
         show_quarantined(name, ask_count(o, "quarantined"));
     }
 }
