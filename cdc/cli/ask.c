@@ -62,6 +62,13 @@ static bool refused(const struct ask *a, long status, json_t *answer, struct err
     return false;
 }
 
+static bool no_sense(const struct ask *a, struct err *err)
+{
+    return err_set(err, ERR_RETRY, 200,
+                   "what listens on %s:%u gives an answer that makes no sense: is it twinlog?",
+                   a->config.http_host, (unsigned)a->config.http_port);
+}
+
 typedef bool (*client_fn)(const struct client_options *options, const char *path, long *ret_code,
                           struct buf *out, struct err *err);
 
@@ -82,9 +89,7 @@ static bool ask_by(client_fn fn, const struct ask *a, const char *path, struct a
     if (!ok)
         refused(a, status, answer.json, err);
     else if (!json_is_object(answer.json))
-        ok = err_set(err, ERR_RETRY, (int)status,
-                     "what listens on %s:%u gives an answer that makes no sense: is it twinlog?",
-                     a->config.http_host, (unsigned)a->config.http_port);
+        ok = no_sense(a, err);
 out:
     if (ok)
         *ret = answer;
@@ -101,6 +106,13 @@ bool ask_get(const struct ask *a, const char *path, struct ask_answer *ret_answe
 bool ask_post(const struct ask *a, const char *path, struct ask_answer *ret_answer, struct err *err)
 {
     return ask_by(client_post, a, path, ret_answer, err);
+}
+
+bool ask_expects(const struct ask *a, const struct ask_answer *answer, const char *name, json_type type,
+                 struct err *err)
+{
+    json_t *field = json_object_get(answer->json, name);
+    return field != NULL && json_typeof(field) == type ? true : no_sense(a, err);
 }
 
 void ask_answer_done(struct ask_answer *answer)

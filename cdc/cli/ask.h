@@ -38,6 +38,10 @@ void ask_parameter(struct buf *path, const char *name, const char *value);
  * printable; ERR_CONFIG if it was asked for what is not right (400). */
 bool ask_get(const struct ask *a, const char *path, struct ask_answer *ret_answer, struct err *err);
 bool ask_post(const struct ask *a, const char *path, struct ask_answer *ret_answer, struct err *err);
+/* Does the answer have that field? False, with err, if it has not: then it is not
+ * twinlog that answers, or one of another age. */
+bool ask_expects(const struct ask *a, const struct ask_answer *answer, const char *name, json_type type,
+                 struct err *err);
 void ask_answer_done(struct ask_answer *answer);
 
 /* Says err on standard error; what the command returns then. */

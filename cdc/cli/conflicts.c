@@ -150,33 +150,51 @@ static void show_one(json_t *conflict)
 
 /* ---- The question ---- */
 
+static bool list(const struct ask *ask, const struct cli_args *args, struct err *err)
+{
+    struct buf path = BUF_INIT;
+    struct ask_answer answer;
+    buf_adds(&path, "/sync/conflicts?limit=1000");
+    ask_parameter(&path, "link", args->link);
+    bool ok = ask_get(ask, path.data, &answer, err);
+    buf_done(&path);
+    if (!ok)
+        return false;
+    ok = ask_expects(ask, &answer, "conflicts", JSON_ARRAY, err);
+    if (ok && args->json)
+        ask_print_json(&answer);
+    else if (ok)
+        show_list(answer.json);
+    ask_answer_done(&answer);
+    return ok;
+}
+
+static bool show(const struct ask *ask, const struct cli_args *args, struct err *err)
+{
+    struct buf path = BUF_INIT;
+    struct ask_answer answer;
+    buf_adds(&path, "/sync/conflicts/");
+    client_escape(&path, args->argument);
+    bool ok = ask_get(ask, path.data, &answer, err);
+    buf_done(&path);
+    if (!ok)
+        return false;
+    ok = ask_expects(ask, &answer, "id", JSON_STRING, err);
+    if (ok && args->json)
+        ask_print_json(&answer);
+    else if (ok)
+        show_one(answer.json);
+    ask_answer_done(&answer);
+    return ok;
+}
+
 int cmd_conflicts(const struct cli_args *args)
 {
     struct ask ask;
-    struct ask_answer answer;
-    struct buf path = BUF_INIT;
     struct err err = ERR_INIT;
-    bool one = strcmp(args->word, "show") == 0;
-    int ret = CLI_DONE;
     if (!ask_begin(&ask, args->config_path))
         return CLI_USAGE;
-    buf_adds(&path, one ? "/sync/conflicts/" : "/sync/conflicts?limit=1000");
-    if (one)
-        client_escape(&path, args->argument);
-    else
-        ask_parameter(&path, "link", args->link);
-    if (ask_get(&ask, path.data, &answer, &err)) {
-        if (args->json)
-            ask_print_json(&answer);
-        else if (one)
-            show_one(answer.json);
-        else
-            show_list(answer.json);
-        ask_answer_done(&answer);
-    } else {
-        ret = ask_failed(&err);
-    }
-    buf_done(&path);
+    bool ok = strcmp(args->word, "list") == 0 ? list(&ask, args, &err) : show(&ask, args, &err);
     ask_end(&ask);
-    return ret;
+    return ok ? CLI_DONE : ask_failed(&err);
 }

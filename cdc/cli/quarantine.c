@@ -53,12 +53,13 @@ static bool list(const struct ask *ask, const struct cli_args *args, struct err 
     buf_done(&path);
     if (!ok)
         return false;
-    if (args->json)
+    ok = ask_expects(ask, &answer, "keys", JSON_ARRAY, err);
+    if (ok && args->json)
         ask_print_json(&answer);
-    else
+    else if (ok)
         show_keys(answer.json);
     ask_answer_done(&answer);
-    return true;
+    return ok;
 }
 
 static bool retry(const struct ask *ask, const struct cli_args *args, struct err *err)
@@ -74,12 +75,13 @@ static bool retry(const struct ask *ask, const struct cli_args *args, struct err
     if (!ok)
         return false;
     uint64_t n = ask_count(answer.json, "retrying");
-    if (n == 0)
+    ok = ask_expects(ask, &answer, "retrying", JSON_INTEGER, err);
+    if (ok && n == 0)
         puts("no row waits in quarantine");
-    else
+    else if (ok)
         printf("%" PRIu64 " %s tried again now\n", n, n == 1 ? "row is" : "rows are");
     ask_answer_done(&answer);
-    return true;
+    return ok;
 }
 
 int cmd_quarantine(const struct cli_args *args)

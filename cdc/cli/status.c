@@ -170,7 +170,7 @@ static void show_quarantined(const char *link, uint64_t count)
     if (count == 0)
         return;
     putchar('\n');
-    text_printf("link %s: %" PRIu64 " %s in quarantine, twinlog quarantine -c FILE list shows %s", link,
+    text_printf("link %s: %" PRIu64 " %s in quarantine; twinlog quarantine -c FILE list shows %s", link,
                 count, count == 1 ? "row waits" : "rows wait", count == 1 ? "it" : "them");
 }
 
@@ -229,19 +229,20 @@ int cmd_status(const struct cli_args *args)
     struct ask ask;
     struct ask_answer answer;
     struct err err = ERR_INIT;
-    int ret = CLI_FAILED;
     if (!ask_begin(&ask, args->config_path))
         return CLI_USAGE;
-    if (ask_get(&ask, "/sync/status", &answer, &err)) {
-        if (args->json)
+    bool ready = false, ok = ask_get(&ask, "/sync/status", &answer, &err);
+    if (ok) {
+        ok = ask_expects(&ask, &answer, "links", JSON_OBJECT, &err);
+        ready = is_ready(answer.json);
+        if (ok && args->json)
             ask_print_json(&answer);
-        else
+        else if (ok)
             show(answer.json);
-        ret = is_ready(answer.json) ? CLI_DONE : CLI_FAILED;
         ask_answer_done(&answer);
-    } else {
-        ret = ask_failed(&err);
     }
     ask_end(&ask);
-    return ret;
+    if (!ok)
+        return ask_failed(&err);
+    return ready ? CLI_DONE : CLI_FAILED;
 }

@@ -31,17 +31,27 @@ const char *text_color_on(enum text_color c)
 
 const char *text_color_off(enum text_color c) { return use_colors() && c != TEXT_PLAIN ? "\033[0m" : ""; }
 
+/* Bytes of the character at p that a terminal obeys instead of showing; 0: none. */
+static size_t control_len(const unsigned char *p)
+{
+    if (p[0] < 0x20 || p[0] == 0x7f)
+        return 1;
+    if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
+        return 2;
+    if (p[0] == 0xe2 && p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) /* lines, paragraphs, embeddings */
+        return 3;
+    if (p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9) /* isolates */
+        return 3;
+    return 0;
+}
+
 void text_make_printable(char *text)
 {
     char *to = text;
-    for (const char *p = text; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p, next = (unsigned char)p[1];
-        if (c == 0xc2 && next >= 0x80 && next < 0xa0) { /* U+0080 to U+009F */
-            *to++ = '?';
-            p++;
-        } else {
-            *to++ = c < 0x20 || c == 0x7f ? '?' : *p;
-        }
+    while (*text != '\0') {
+        size_t len = control_len((const unsigned char *)text);
+        *to++ = len > 0 ? '?' : *text;
+        text += len > 0 ? len : 1;
     }
     *to = '\0';
 }

@@ -20,8 +20,8 @@ enum { TEXT_VALUE = 64 }; /* bytes: room for any value below */
 const char *text_color_on(enum text_color c);
 const char *text_color_off(enum text_color c);
 
-/* What came over a network may not move the cursor: each control character, the
- * C1 ones in UTF-8 too, becomes a "?". */
+/* What came over a network may not move the cursor or turn the line about: each
+ * control character, those of two and three bytes too, becomes a "?". */
 void text_make_printable(char *text);
 /* As printf() on standard output, after the whole has been made printable. */
 void text_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
