@@ -14,7 +14,8 @@ enum {
     RATE_AFTER_US = 500000, /* less says nothing */
     DRAW_US = 100000,       /* between two drawings on a terminal */
     PLAIN_US = 5000000,     /* between two plain lines */
-    BAR_MIN = 10,
+    BAR_MIN = 6,
+    BAR_SHORT = 10, /* beside a text that has to be cut */
     BAR_MAX = 30,
     COLUMNS = 80, /* of a terminal that does not tell */
     COLUMNS_MIN = 20,
@@ -78,24 +79,24 @@ int progress_percent(uint64_t done, uint64_t expected)
 
 /* ---- One line ---- */
 
-static void add_rows(uint64_t done, uint64_t expected, struct buf *out)
+static void add_rows(uint64_t done, uint64_t expected, const char *about, struct buf *out)
 {
     char text[TEXT_VALUE];
     buf_adds(out, text_count(done, text, sizeof(text)));
     if (expected > 0 && done <= expected)
-        buf_addf(out, " of about %s", text_count(expected, text, sizeof(text)));
+        buf_addf(out, " of %s%s", about, text_count(expected, text, sizeof(text)));
     buf_adds(out, " rows");
 }
 
 static void add_rate(const struct progress *p, uint64_t done, uint64_t expected, const char *between,
-                     struct buf *out)
+                     const char *unit, struct buf *out)
 {
     char text[TEXT_VALUE];
     double per_s = progress_rate_per_s(&p->rate);
     int64_t left_s = progress_left_s(done, expected, per_s);
     if (per_s >= 0)
-        buf_addf(out, "%s%s rows/s", between,
-                 text_count(per_s < 1e18 ? (uint64_t)(per_s + 0.5) : UINT64_MAX, text, sizeof(text)));
+        buf_addf(out, "%s%s%s", between,
+                 text_count(per_s < 1e18 ? (uint64_t)(per_s + 0.5) : UINT64_MAX, text, sizeof(text)), unit);
     if (left_s >= 0)
         buf_addf(out, "%s%s left", between, text_seconds(left_s, text, sizeof(text)));
 }
@@ -128,15 +129,19 @@ static void add_wide(const struct progress *p, uint64_t done, uint64_t expected,
     if (percent >= 0)
         buf_addf(&rest, " %2d %%", percent);
     buf_adds(&rest, "  ");
-    add_rows(done, expected, &rest);
-    add_rate(p, done, expected, "  ", &rest);
-    if (text[0] != '\0')
-        buf_addf(&rest, "  %s", text);
+    add_rows(done, expected, "~", &rest);
+    add_rate(p, done, expected, "  ", "/s", &rest);
+    /* The bar has its place before the text has any: that is cut. */
     int room = columns - text_width(p->label) - text_width(rest.data) - 4; /* "  [" and "]" */
+    int width = room - (text[0] != '\0' ? text_width(text) + 2 : 0);
+    width = width > BAR_MAX ? BAR_MAX : width < BAR_SHORT ? BAR_SHORT : width;
+    width = width > room ? room : width;
     buf_adds(out, p->label);
-    if (percent >= 0 && room >= BAR_MIN)
-        add_bar(percent, room < BAR_MAX ? room : BAR_MAX, out);
+    if (percent >= 0 && width >= BAR_MIN)
+        add_bar(percent, width, out);
     buf_adds(out, rest.data);
+    if (text[0] != '\0')
+        buf_addf(out, "  %s", text);
     buf_done(&rest);
     text_make_printable(out->data);
     cut(out->data, columns);
@@ -150,8 +155,8 @@ static void add_plain(const struct progress *p, uint64_t done, uint64_t expected
     buf_addf(out, "%s: ", p->label);
     if (percent >= 0)
         buf_addf(out, "%d %%, ", percent);
-    add_rows(done, expected, out);
-    add_rate(p, done, expected, ", ", out);
+    add_rows(done, expected, "about ", out);
+    add_rate(p, done, expected, ", ", " rows/s", out);
     if (text[0] != '\0')
         buf_addf(out, ", %s", text);
     text_make_printable(out->data);

@@ -227,9 +227,9 @@ static void show_progress(struct progress *p, const struct following *f, const c
         if (waits == NULL && job->waits.len > 0)
             waits = job->waits.data;
     }
+    if (waits != NULL) /* in front: the end of a line may have no room */
+        buf_addf(&text, "%s%s, ", trouble != NULL ? "" : "waits: ", waits);
     jobline_effects(written, conflicts, quarantined, &text);
-    if (waits != NULL)
-        buf_addf(&text, ", %s%s", trouble != NULL ? "" : "waits: ", waits);
     progress_update(p, scanned, known ? expected : 0, text.data);
     buf_done(&text);
 }
@@ -267,8 +267,8 @@ static bool wait_for(const struct ask *ask, struct following *f, struct progress
                 return false;
             if (away_s >= AWAY_S)
                 return err_prefix(err, "gave up after %d s, the resync itself may go on", AWAY_S);
-            buf_addf(&trouble, "%s (asked for another %d s)",
-                     err->code == 0 ? "the daemon does not answer" : err->text, (int)(AWAY_S - away_s));
+            buf_addf(&trouble, "%s (%d s more)", err->code == 0 ? "no answer" : err->text,
+                     (int)(AWAY_S - away_s));
         }
         if (!over) {
             show_progress(progress, f, trouble.data);
