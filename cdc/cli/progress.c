@@ -94,7 +94,9 @@ static void add_rate(const struct progress *p, uint64_t done, uint64_t expected,
     char text[TEXT_VALUE];
     double per_s = progress_rate_per_s(&p->rate);
     int64_t left_s = progress_left_s(done, expected, per_s);
-    if (per_s >= 0)
+    if (per_s > 0 && per_s < 9.95)
+        buf_addf(out, "%s%.1f%s", between, per_s, unit);
+    else if (per_s >= 0)
         buf_addf(out, "%s%s%s", between,
                  text_count(per_s < 1e18 ? (uint64_t)(per_s + 0.5) : UINT64_MAX, text, sizeof(text)), unit);
     if (left_s >= 0)
