@@ -220,17 +220,8 @@ static void show(struct progress *p, const struct buf *line)
     p->drawn = p->terminal;
 }
 
-void progress_update_at(struct progress *p, mono_us now, uint64_t done, uint64_t expected, const char *text)
+static void remember(struct progress *p, mono_us now, uint64_t done, uint64_t expected, const char *text)
 {
-    struct buf line = BUF_INIT;
-    text = text != NULL ? text : "";
-    progress_rate_add(&p->rate, now, done);
-    if (!is_due(p, now, done, expected, text))
-        return;
-    /* The last column stays free: some terminals wrap as soon as it is written. */
-    progress_line(p, done, expected, text, p->terminal ? columns_of(p->out) - 1 : 0, &line);
-    show(p, &line);
-    buf_done(&line);
     p->shown = true;
     p->shown_at = now;
     p->last.done = done;
@@ -239,10 +230,42 @@ void progress_update_at(struct progress *p, mono_us now, uint64_t done, uint64_t
     buf_adds(&p->last.text, text);
 }
 
+/* The last column stays free: some terminals wrap as soon as it is written. */
+static int room_of(const struct progress *p) { return p->terminal ? columns_of(p->out) - 1 : 0; }
+
+void progress_update_at(struct progress *p, mono_us now, uint64_t done, uint64_t expected, const char *text)
+{
+    struct buf line = BUF_INIT;
+    text = text != NULL ? text : "";
+    progress_rate_add(&p->rate, now, done);
+    if (!is_due(p, now, done, expected, text))
+        return;
+    progress_line(p, done, expected, text, room_of(p), &line);
+    show(p, &line);
+    buf_done(&line);
+    remember(p, now, done, expected, text);
+}
+
+void progress_wait_at(struct progress *p, mono_us now, const char *why)
+{
+    struct buf line = BUF_INIT;
+    if (!is_due(p, now, p->last.done, p->last.expected, why))
+        return;
+    buf_addf(&line, "%s: %s", p->label, why);
+    text_make_printable(line.data);
+    if (p->terminal)
+        cut(line.data, room_of(p));
+    show(p, &line);
+    buf_done(&line);
+    remember(p, now, p->last.done, p->last.expected, why);
+}
+
 void progress_update(struct progress *p, uint64_t done, uint64_t expected, const char *text)
 {
     progress_update_at(p, clock_mono(), done, expected, text);
 }
+
+void progress_wait(struct progress *p, const char *why) { progress_wait_at(p, clock_mono(), why); }
 
 void progress_clear(struct progress *p)
 {

@@ -59,14 +59,17 @@ void progress_begin(struct progress *p, FILE *out, const char *label);
 /* Rows that are done, and about how many there are, 0 if that is not known; text:
  * what else there is to say, NULL or "": nothing. As often as one likes. */
 void progress_update(struct progress *p, uint64_t done, uint64_t expected, const char *text);
+/* It stands still: why, instead of the numbers. */
+void progress_wait(struct progress *p, const char *why);
 /* Takes the line off the terminal so that something else can be printed; the next
  * update draws it again. */
 void progress_clear(struct progress *p);
 void progress_end(struct progress *p);
 
-/* progress_update() at a moment of the caller's, for tests. */
+/* Both at a moment of the caller's, for tests. */
 void progress_update_at(struct progress *p, mono_us now, uint64_t done, uint64_t expected, const char *text);
-/* The line for a terminal that is so many columns wide, and the plain one. */
+void progress_wait_at(struct progress *p, mono_us now, const char *why);
+/* The line for a terminal that is so many columns wide; 0: the plain one. */
 void progress_line(const struct progress *p, uint64_t done, uint64_t expected, const char *text, int columns,
                    struct buf *out);
 

@@ -210,12 +210,26 @@ static bool look_at(const struct ask *ask, struct followed *f, struct progress *
     return ok;
 }
 
-static void show_progress(struct progress *p, const struct following *f, const char *trouble)
+/* What the first of them waits for, if none of them does anything else; else NULL. */
+static const char *what_all_wait_for(const struct following *f)
+{
+    const char *ret = NULL;
+    for (size_t i = 0; i < f->count; i++) {
+        const struct followed *job = &f->jobs[i];
+        if (!job->over && job->waits.len == 0)
+            return NULL;
+        if (!job->over && ret == NULL)
+            ret = job->waits.data;
+    }
+    return ret;
+}
+
+static void show_progress(struct progress *p, const struct following *f)
 {
     uint64_t scanned = 0, expected = 0, written = 0, conflicts = 0, quarantined = 0;
     bool known = true;
     struct buf text = BUF_INIT;
-    const char *waits = trouble;
+    const char *waits = what_all_wait_for(f);
     for (size_t i = 0; i < f->count; i++) {
         const struct followed *job = &f->jobs[i];
         scanned += job->scanned;
@@ -224,13 +238,14 @@ static void show_progress(struct progress *p, const struct following *f, const c
         written += job->written;
         conflicts += job->conflicts;
         quarantined += job->quarantined;
-        if (waits == NULL && job->waits.len > 0)
-            waits = job->waits.data;
     }
-    if (waits != NULL) /* in front: the end of a line may have no room */
-        buf_addf(&text, "%s%s, ", trouble != NULL ? "" : "waits: ", waits);
-    jobline_effects(written, conflicts, quarantined, &text);
-    progress_update(p, scanned, known ? expected : 0, text.data);
+    if (waits != NULL) {
+        buf_addf(&text, "waits: %s", waits);
+        progress_wait(p, text.data);
+    } else {
+        jobline_effects(written, conflicts, quarantined, &text);
+        progress_update(p, scanned, known ? expected : 0, text.data);
+    }
     buf_done(&text);
 }
 
@@ -252,31 +267,36 @@ static bool look_at_all(const struct ask *ask, struct following *f, struct progr
 /* A daemon that is being started again does not answer, or does not know its jobs yet. */
 static bool may_pass(const struct err *err) { return err->code == 0 || err->code == 404 || err->code >= 500; }
 
+static void show_trouble(struct progress *p, const struct err *err, int64_t left_s)
+{
+    struct buf text = BUF_INIT;
+    buf_addf(&text, "%s; asked again for another %d s",
+             err->code == 0 ? "the daemon does not answer" : err->text, (int)left_s);
+    progress_wait(p, text.data);
+    buf_done(&text);
+}
+
 static bool wait_for(const struct ask *ask, struct following *f, struct progress *progress, struct err *err)
 {
     mono_us answered = clock_mono();
     bool over = false;
-    for (int ms = POLL_FIRST_MS; !over; ms = ms * 2 < POLL_MS ? ms * 2 : POLL_MS) {
-        struct buf trouble = BUF_INIT;
+    for (int ms = POLL_FIRST_MS;; ms = ms * 2 < POLL_MS ? ms * 2 : POLL_MS) {
         err_clear(err);
         if (look_at_all(ask, f, progress, &over, err)) {
+            if (over)
+                return true;
             answered = clock_mono();
+            show_progress(progress, f);
         } else {
             int64_t away_s = mono_diff_us(clock_mono(), answered) / 1000000;
             if (!may_pass(err))
                 return false;
             if (away_s >= AWAY_S)
                 return err_prefix(err, "gave up after %d s, the resync itself may go on", AWAY_S);
-            buf_addf(&trouble, "%s (%d s more)", err->code == 0 ? "no answer" : err->text,
-                     (int)(AWAY_S - away_s));
+            show_trouble(progress, err, AWAY_S - away_s);
         }
-        if (!over) {
-            show_progress(progress, f, trouble.data);
-            sleep_ms(ms);
-        }
-        buf_done(&trouble);
+        sleep_ms(ms);
     }
-    return true;
 }
 
 static int follow(const struct ask *ask, const struct cli_args *args, struct following *f)

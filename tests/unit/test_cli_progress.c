@@ -192,12 +192,16 @@ static void plain_lines_come_when_something_has_changed(void **state)
     for (int64_t ms = 20000; ms < 60000; ms += 200)
         progress_update_at(&p, at_ms(ms), 60, 1000, NULL);
     progress_update_at(&p, at_ms(60000), 60, 1000, "waits");
+    progress_wait_at(&p, at_ms(61000), "no answer\r\033[A");
+    progress_wait_at(&p, at_ms(65000), "no answer\r\033[A");
+    progress_wait_at(&p, at_ms(70000), "no answer\r\033[A");
     progress_clear(&p); /* has nothing to take away */
     progress_end(&p);
     fclose(f);
     assert_string_equal(strchr(strchr(out, '\n') + 1, '\n') + 1,
                         "users: 6 %, 60 of about 1,000 rows, 0.5 rows/s, 28 min 59 s left\n"
-                        "users: 6 %, 60 of about 1,000 rows, 0 rows/s, waits\n");
+                        "users: 6 %, 60 of about 1,000 rows, 0 rows/s, waits\n"
+                        "users: no answer??[A\n");
     free(out);
 }
 
