@@ -179,14 +179,16 @@ static void begin_anew(struct applier *a, enum job_cause cause, const char *why)
 {
     a->anew = true;
     a->anew_cause = cause;
-    snprintf(a->anew_why, sizeof a->anew_why, "%s", why);
+    snprintf(a->anew_why, sizeof a->anew_why, "%.*s", (int)sizeof a->anew_why - 1, why);
 }
 
 /* Until the stop flag is up, or an operator says which side is right: then true. */
 static bool halt(struct applier *a, const char *why)
 {
     drop_taken(a);
-    queue_restart(&a->o.feed->queue); /* a full one would hold up the reader, and with it every other link of that server */
+    queue_restart(
+        &a->o.feed
+             ->queue); /* a full one would hold up the reader, and with it every other link of that server */
     show_state(a, RUN_HALTED, why);
     log_error("halted: %s", why);
     tell_event(a, EVENT_HALTED, why);
@@ -232,8 +234,9 @@ static bool after_error(struct applier *a, const struct err *err, mono_us starte
         drop_taken(a);
         begin_anew(a, JOB_LOST_POSITION, err->text);
         show_state(a, RUN_CONNECTING, err->text);
-        log_error("the position is lost: %s; begins anew where the binlog ends now, a resync compares all rows",
-                  err->text);
+        log_error(
+            "the position is lost: %s; begins anew where the binlog ends now, a resync compares all rows",
+            err->text);
         return true;
     case ERR_HALT:
     case ERR_ROW: return halt(a, err->text);
@@ -484,10 +487,8 @@ struct applier *applier_new(const struct applier_options *o)
     a->apply.on_refused_arg = a;
     a->apply.on_begin = resyncer_on_begin;
     a->apply.on_begin_arg = o->resyncer;
-    a->refusals = (struct refusals){.link = o->link,
-                                    .event = o->event,
-                                    .event_arg = o->event_arg,
-                                    .direction = direction_name(o->from)};
+    a->refusals = (struct refusals){
+        .link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = direction_name(o->from)};
     backoff_init(&a->backoff, 20, 10000);
     return a;
 }

@@ -23,7 +23,7 @@ struct applier_options {
     struct feed *feed;
     size_t batch_rows;
     struct direction_stats *stats;
-    struct resyncer *resyncer; /* of the link; borrowed */
+    struct resyncer *resyncer;                       /* of the link; borrowed */
     void (*event)(void *arg, const struct event *e); /* must not block; may be NULL */
     void *event_arg;
     struct stop *stop;

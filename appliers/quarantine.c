@@ -44,7 +44,7 @@ struct entry {
     struct reason *reason;
     wall_us since, next;
     uint32_t tries;
-    struct entry *in_slot;      /* next of the same slot */
+    struct entry *in_slot;       /* next of the same slot */
     struct entry *older, *newer; /* by age */
 };
 
@@ -356,8 +356,8 @@ void quarantine_obstacle_moved(struct quarantine *q, size_t max)
     pthread_mutex_unlock(&q->lock);
 }
 
-size_t quarantine_each(struct quarantine *q, size_t max, void (*visit)(void *arg, const struct waiting_key *k),
-                       void *arg)
+size_t quarantine_each(struct quarantine *q, size_t max,
+                       void (*visit)(void *arg, const struct waiting_key *k), void *arg)
 {
     pthread_mutex_lock(&q->lock);
     size_t count = q->count;

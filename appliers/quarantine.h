@@ -52,7 +52,7 @@ size_t quarantine_hurry(struct quarantine *q, const char *name);
 void quarantine_obstacle_moved(struct quarantine *q, size_t max);
 
 /* At most max of them, the oldest first; returns how many there are. visit() must be short, for it holds the lock. */
-size_t quarantine_each(struct quarantine *q, size_t max, void (*visit)(void *arg, const struct waiting_key *k),
-                       void *arg);
+size_t quarantine_each(struct quarantine *q, size_t max,
+                       void (*visit)(void *arg, const struct waiting_key *k), void *arg);
 
 #endif

@@ -38,7 +38,7 @@ enum { KEYS_AT_ONCE = 64 }; /* of one reconcile: locks are held on both sides me
 struct plan {
     struct row_write *writes[2]; /* by side */
     size_t nwrites[2];
-    struct marker *markers;   /* one a key */
+    struct marker *markers; /* one a key */
     struct conflict_record *conflicts;
     size_t nconflicts, equal;
     enum side source; /* of the last write */
@@ -67,8 +67,9 @@ static struct decision decide(const struct apply *a, const struct key *key, enum
     return decide_conflict(a->link, link_sync_order(a->sync), left, right);
 }
 
-static void plan_record(const struct apply *a, struct plan *p, const struct key *key, const struct value *left,
-                        const struct value *right, const struct decision *d, struct arena *arena)
+static void plan_record(const struct apply *a, struct plan *p, const struct key *key,
+                        const struct value *left, const struct value *right, const struct decision *d,
+                        struct arena *arena)
 {
     struct conflict_record *r = &p->conflicts[p->nconflicts++];
     enum conflict_met met = a->from == SIDE_LEFT ? MET_LEFT_TO_RIGHT : MET_RIGHT_TO_LEFT;
@@ -99,7 +100,8 @@ static void plan_make(const struct apply *a, struct plan *p, const struct key *k
         enum side loser = side_peer(d.winner);
 
         p->source = d.winner;
-        p->writes[loser][p->nwrites[loser]++] = (struct row_write){keys[i], rows[loser][i], rows[d.winner][i]};
+        p->writes[loser][p->nwrites[loser]++] = (struct row_write){keys[i], rows[loser][i],
+                                                                   rows[d.winner][i]};
         if (d.conflict)
             plan_record(a, p, &keys[i], left, right, &d, arena);
     }
@@ -108,8 +110,10 @@ static void plan_make(const struct apply *a, struct plan *p, const struct key *k
 static void count_decided(const struct apply *a, const struct plan *p)
 {
     stat_count *const counts[] = {
-        [RULE_VERSION] = &a->stats->conflicts_version, [RULE_UPDATED_AT] = &a->stats->conflicts_updated_at,
-        [RULE_AUTHORITY] = &a->stats->conflicts_authority, [RULE_DELETE] = &a->stats->conflicts_delete,
+        [RULE_VERSION] = &a->stats->conflicts_version,
+        [RULE_UPDATED_AT] = &a->stats->conflicts_updated_at,
+        [RULE_AUTHORITY] = &a->stats->conflicts_authority,
+        [RULE_DELETE] = &a->stats->conflicts_delete,
         [RULE_FORCE] = &a->stats->conflicts_force,
     };
 
@@ -252,9 +256,10 @@ bool reconcile_quarantine(struct apply *a, const struct key *key, enum side sour
     bool ok = true;
 
     if (a->link->max_quarantined > 0 && quarantine_count(q) >= a->link->max_quarantined)
-        return err_set(err, ERR_HALT, why->code,
-                       "%zu keys wait in quarantine already (limits.quarantine_keys), and one more is refused: %s",
-                       quarantine_count(q), why->text);
+        return err_set(
+            err, ERR_HALT, why->code,
+            "%zu keys wait in quarantine already (limits.quarantine_keys), and one more is refused: %s",
+            quarantine_count(q), why->text);
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT && ok; s++)
         ok = a->stores[s]->ops->lock(a->stores[s], NULL, 0, NULL, NULL, err) &&
              a->stores[s]->ops->write(a->stores[s], &w, err);

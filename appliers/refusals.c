@@ -16,7 +16,8 @@ static void log_one(struct refusals *r, const char *name, const struct err *why)
 {
     if (r->window.v == 0 || is_over(r->window, WINDOW_S)) {
         if (r->in_window > NAMED_IN_WINDOW)
-            log_warn("%" PRIu64 " more rows were refused and wait in quarantine", r->in_window - NAMED_IN_WINDOW);
+            log_warn("%" PRIu64 " more rows were refused and wait in quarantine",
+                     r->in_window - NAMED_IN_WINDOW);
         r->window = clock_mono();
         r->in_window = 0;
     }
@@ -24,8 +25,9 @@ static void log_one(struct refusals *r, const char *name, const struct err *why)
     if (r->in_window <= NAMED_IN_WINDOW)
         log_warn("row %s cannot be written: %s; it waits in quarantine, the rest goes on", name, why->text);
     if (r->in_window == NAMED_IN_WINDOW)
-        log_warn("more rows that are refused within this minute are counted, not named: twinlog quarantine lists "
-                 "them");
+        log_warn(
+            "more rows that are refused within this minute are counted, not named: twinlog quarantine lists "
+            "them");
 }
 
 static void send_event(struct refusals *r, const char *name, const struct err *why)

@@ -101,9 +101,9 @@ struct looked {
     struct key key;
     const struct value *row[2];
     struct chain chain[2]; /* by log */
-    bool added;            /* nobody asked for it, but a change of it is pending; the rows are taken for absent */
-    bool doubtful;         /* a server may take a pending key for this one */
-    struct key folded;     /* of a link with loose keys; data NULL: not to be folded */
+    bool added;        /* nobody asked for it, but a change of it is pending; the rows are taken for absent */
+    bool doubtful;     /* a server may take a pending key for this one */
+    struct key folded; /* of a link with loose keys; data NULL: not to be folded */
 };
 
 struct look {
@@ -513,7 +513,8 @@ static bool write_both(struct settle *s, struct err *err)
             return false;
     for (int side = SIDE_LEFT; side <= SIDE_RIGHT; side++)
         if (!r->apply.stores[side]->ops->commit(r->apply.stores[side], err)) {
-            err->kind = ERR_RETRY; /* whatever it says; each key is written on one side alone, so nothing is in halves */
+            err->kind =
+                ERR_RETRY; /* whatever it says; each key is written on one side alone, so nothing is in halves */
             return err_prefix(err, "commit %s side", side_name(side));
         }
     count(s, release, nrelease);

@@ -124,12 +124,12 @@ struct resyncer {
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
 
     pthread_mutex_t lock;
-    pthread_cond_t wanted; /* a job is to be run */
-    bool loaded;           /* what the table has is known */
-    struct job job;        /* id 0: there was none yet */
-    struct key done_to;    /* owned; data NULL: nothing yet */
+    pthread_cond_t wanted;  /* a job is to be run */
+    bool loaded;            /* what the table has is known */
+    struct job job;         /* id 0: there was none yet */
+    struct key done_to;     /* owned; data NULL: nothing yet */
     uint64_t taken_over[2]; /* by direction: the last job for which it began anew after a halt */
-    uint64_t generation;   /* grows when the walk has to begin from the beginning */
+    uint64_t generation;    /* grows when the walk has to begin from the beginning */
     struct job ended[ENDED_JOBS];
     size_t nended;
 };
@@ -158,7 +158,8 @@ static void start_over(struct resyncer *r)
 }
 
 /* With the lock held. */
-static void new_job(struct resyncer *r, enum job_cause cause, const struct job_order *order, const char *reason)
+static void new_job(struct resyncer *r, enum job_cause cause, const struct job_order *order,
+                    const char *reason)
 {
     if (r->job.id != 0)
         r->ended[r->nended++ % ENDED_JOBS] = r->job;
@@ -171,7 +172,7 @@ static void new_job(struct resyncer *r, enum job_cause cause, const struct job_o
     };
     if (order != NULL)
         r->job.order = *order;
-    snprintf(r->job.reason, sizeof r->job.reason, "%s", reason);
+    snprintf(r->job.reason, sizeof r->job.reason, "%.*s", JOB_TEXT - 1, reason);
     start_over(r);
 }
 
@@ -193,8 +194,8 @@ static bool halted_error(const struct resyncer *r, enum side from, enum err_kind
 
     stat_text_get(&r->o.direction[from]->reason, why, sizeof why);
     return err_set(err, kind, 0,
-                   "%s is halted: %s; trigger with from=left or from=right: which side is right", direction_arrow(from),
-                   why);
+                   "%s is halted: %s; trigger with from=left or from=right: which side is right",
+                   direction_arrow(from), why);
 }
 
 enum resync_answer resyncer_trigger(struct resyncer *r, const struct job_order *order, struct job *ret_job,
@@ -251,7 +252,8 @@ bool resyncer_last_job(struct resyncer *r, struct job *ret_job)
 bool resyncer_takes_over(struct resyncer *r, enum side from)
 {
     pthread_mutex_lock(&r->lock);
-    bool yes = runs(r) && r->job.order.has_from && r->job.rows_scanned == 0 && r->taken_over[from] != r->job.id;
+    bool yes = runs(r) && r->job.order.has_from && r->job.rows_scanned == 0 &&
+               r->taken_over[from] != r->job.id;
 
     pthread_mutex_unlock(&r->lock);
     return yes;
@@ -270,7 +272,10 @@ static void take_stored(struct resyncer *r, const struct resync_state *stored)
 }
 
 /* With the lock held. The key is borrowed. */
-static struct resync_state state_now(const struct resyncer *r) { return (struct resync_state){r->job, r->done_to}; }
+static struct resync_state state_now(const struct resyncer *r)
+{
+    return (struct resync_state){r->job, r->done_to};
+}
 
 bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_cause cause, const char *why,
                        const struct resync_state *stored, struct err *err)
@@ -290,7 +295,7 @@ bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_caus
         new_job(r, cause, NULL, why);
     if (cause == JOB_LOST_POSITION) {
         r->job.cause = cause;
-        snprintf(r->job.reason, sizeof r->job.reason, "%s", why);
+        snprintf(r->job.reason, sizeof r->job.reason, "%.*s", JOB_TEXT - 1, why);
     }
     if (cause == JOB_TRIGGER)
         r->taken_over[from] = r->job.id;
@@ -351,7 +356,7 @@ static int64_t now_us(void *arg)
 static void show_trouble(struct resyncer *r, const char *text)
 {
     pthread_mutex_lock(&r->lock);
-    snprintf(r->job.error, sizeof r->job.error, "%s", text);
+    snprintf(r->job.error, sizeof r->job.error, "%.*s", JOB_TEXT - 1, text);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -459,7 +464,8 @@ static bool settle(struct resyncer *r, const struct key *keys, size_t nkeys, str
 }
 
 /* With both gates held, or a direction that begins anew could be overwritten. */
-static bool store_progress(struct resyncer *r, uint64_t generation, const struct key *done_to, struct err *err)
+static bool store_progress(struct resyncer *r, uint64_t generation, const struct key *done_to,
+                           struct err *err)
 {
     if (!link_sync_enter(r->o.sync, GATE_BOTH, r->o.stop, err))
         return false;
@@ -588,7 +594,7 @@ static void end_job(struct resyncer *r, enum job_state state, const char *error)
     pthread_mutex_lock(&r->lock);
     r->job.state = state;
     r->job.ended_at = clock_wall();
-    snprintf(r->job.error, sizeof r->job.error, "%s", error);
+    snprintf(r->job.error, sizeof r->job.error, "%.*s", JOB_TEXT - 1, error);
     job = r->job;
     pthread_mutex_unlock(&r->lock);
     /* Should this fail, the job goes on after the next start: needless, and harmless. */
@@ -745,8 +751,8 @@ struct resyncer *resyncer_new(const struct resyncer_options *o)
     direction_stats_init(&r->stats, o->link->name, SIDE_LEFT);
     r->streams = (struct resync_streams){r, read_on, pending, now_us};
     resync_init(&r->resync, o->link, o->sync, left, right, o->stop, &r->stats, &r->streams);
-    r->refusals =
-        (struct refusals){.link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = NULL};
+    r->refusals = (struct refusals){
+        .link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = NULL};
     r->resync.apply.on_refused = tell_refused;
     r->resync.apply.on_refused_arg = r;
     backoff_init(&r->backoff, 10, 5000);

@@ -38,7 +38,8 @@ struct resyncer_options {
     struct stop *stop;
 };
 
-struct resyncer *resyncer_new(const struct resyncer_options *options); /* copied, what it points to is borrowed */
+struct resyncer *resyncer_new(
+    const struct resyncer_options *options); /* copied, what it points to is borrowed */
 bool resyncer_start(struct resyncer *r, struct err *err);
 /* After the stop flag is up. What is under way may end until give_up, then its connections are cut. */
 void resyncer_join(struct resyncer *r, mono_us give_up);
@@ -56,7 +57,7 @@ enum resync_answer {
 enum resync_answer resyncer_trigger(struct resyncer *r, const struct job_order *order, struct job *ret_job,
                                     struct err *err);
 bool resyncer_job(struct resyncer *r, uint64_t id, struct job *ret_job); /* of the last few */
-bool resyncer_last_job(struct resyncer *r, struct job *ret_job);         /* the one that runs, else the last */
+bool resyncer_last_job(struct resyncer *r, struct job *ret_job); /* the one that runs, else the last */
 
 /* ---- For the appliers of the link ---- */
 

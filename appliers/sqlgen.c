@@ -688,8 +688,8 @@ static void add_job(const struct resync_state *r, struct buf *out)
 {
     const struct job *j = &r->job;
 
-    buf_addf(out, "job=%" PRIu64 ",state='%s',cause='%s',from_side='%s',forced=%d,delete_missing=%d,done_to=", j->id,
-             job_state_name(j->state), job_cause_name(j->cause),
+    buf_addf(out, "job=%" PRIu64 ",state='%s',cause='%s',from_side='%s',forced=%d,delete_missing=%d,done_to=",
+             j->id, job_state_name(j->state), job_cause_name(j->cause),
              j->order.has_from ? side_name(j->order.from) : "both", j->order.force, j->order.delete_missing);
     if (r->done_to.data != NULL)
         db_quote_bytes(out, r->done_to.data, r->done_to.len);
@@ -731,8 +731,10 @@ void sqlgen_last_conflict(const char *state_db, const struct link *link, enum si
 void sqlgen_load_conflicts(const char *state_db, const struct link *link, enum side side, size_t max,
                            struct buf *out)
 {
-    buf_adds(out, "SELECT id,CAST(UNIX_TIMESTAMP(written_at)*1000000 AS SIGNED),row_key,met,decided_by,winner,"
-                  "left_present,left_version,left_updated,right_present,right_version,right_updated,differing FROM ");
+    buf_adds(
+        out,
+        "SELECT id,CAST(UNIX_TIMESTAMP(written_at)*1000000 AS SIGNED),row_key,met,decided_by,winner,"
+        "left_present,left_version,left_updated,right_present,right_version,right_updated,differing FROM ");
     add_control_table(state_db, "conflict", out);
     where_link_side(link, "side", side, out);
     buf_addf(out, " ORDER BY id DESC LIMIT %zu", max);

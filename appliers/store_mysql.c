@@ -33,11 +33,11 @@
 
 enum {
     LOCK_WAIT_S = 5,
-    LIST_MAX = 500,          /* keys of one SELECT: see sqlgen.c */
-    INSERT_MAX = 200,        /* rows of one INSERT: the price of finding the bad one */
-    PACKET_BYTES = 1 << 20,  /* about */
+    LIST_MAX = 500,             /* keys of one SELECT: see sqlgen.c */
+    INSERT_MAX = 200,           /* rows of one INSERT: the price of finding the bad one */
+    PACKET_BYTES = 1 << 20,     /* about */
     PURGE_CONFLICTS_EVERY = 64, /* ids */
-    PACKET_MARGIN = 1 << 10, /* what the server's limit counts beside our text */
+    PACKET_MARGIN = 1 << 10,    /* what the server's limit counts beside our text */
 
     ER_DUP_ENTRY = 1062,
     ER_BAD_DB = 1049,
@@ -312,8 +312,8 @@ static bool op_read(struct store *s, const struct key *keys, size_t nkeys, const
     return read_keys(m, keys, nkeys, false, ret_rows, arena, err);
 }
 
-static bool op_range(struct store *s, const struct key_range *range, size_t limit, struct store_rows *ret_rows,
-                     struct arena *arena, struct err *err)
+static bool op_range(struct store *s, const struct key_range *range, size_t limit,
+                     struct store_rows *ret_rows, struct arena *arena, struct err *err)
 {
     struct store_mysql *m = self_of(s);
     const struct link *link = s->link;
@@ -804,8 +804,8 @@ static void read_resync(const struct db_result *r, struct resync_state *s, struc
 
     j->id = number_of(r, 0);
     j->state = (enum job_state)label_from(r, 1, (const char *const[]){"running", "done", "failed"}, 3);
-    j->cause =
-        (enum job_cause)label_from(r, 2, (const char *const[]){"trigger", "first_start", "lost_position"}, 3);
+    j->cause = (enum job_cause)label_from(
+        r, 2, (const char *const[]){"trigger", "first_start", "lost_position"}, 3);
     j->order.has_from = label_from(r, 3, (const char *const[]){"both", "left", "right"}, 3) > 0;
     j->order.from = side_from(r, 3);
     j->order.force = number_of(r, 4) != 0 && j->order.has_from;
@@ -872,8 +872,8 @@ static bool op_position(struct store *s, struct pos *ret_pos, struct err *err)
 
 /* ---- Beside the protocol ---- */
 
-bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state, struct arena *arena,
-                             struct err *err)
+bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state,
+                             struct arena *arena, struct err *err)
 {
     if (!store_mysql_connect(s, err))
         return false;

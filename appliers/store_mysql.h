@@ -18,8 +18,8 @@ bool store_mysql_is_connected(const struct store *s);
 /* A round trip to the server between transactions, so that a lost one is noticed while nothing happens. */
 bool store_mysql_ping(struct store *s, struct err *err);
 /* The link's job, from the left side's store; a key of it lives in the arena. Not within a transaction, as the next three. */
-bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state, struct arena *arena,
-                             struct err *err);
+bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state,
+                             struct arena *arena, struct err *err);
 /* The newest conflicts on record here, as many as are kept. */
 bool store_mysql_load_conflicts(struct store *s, struct conflicts *to, struct err *err);
 /* Deletes those with ids up to here, and those that are too old. */

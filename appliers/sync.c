@@ -42,9 +42,9 @@ struct link_sync {
     void *wait_arg;
 
     struct marker_map markers[2];
-    struct marker_map folded[2];  /* the same under folded keys, if the link's keys are loose */
-    uint64_t highest[2];          /* id announced, by log */
-    uint64_t highest_wild[2];     /* likewise, of keys that cannot be folded */
+    struct marker_map folded[2]; /* the same under folded keys, if the link's keys are loose */
+    uint64_t highest[2];         /* id announced, by log */
+    uint64_t highest_wild[2];    /* likewise, of keys that cannot be folded */
     uint64_t last_id;
     uint64_t passed[2];
     _Atomic uint64_t stored[2]; /* one direction reads the other's, as a lower bound */

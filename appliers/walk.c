@@ -107,7 +107,8 @@ static void pair_rows(const struct walk *w, const struct store_rows *left, const
             add_pair(c, w->link, &right->keys[i], NULL, right->rows[i]);
 }
 
-bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena, struct err *err)
+bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena,
+               struct err *err)
 {
     struct store_rows left, right;
     const struct key *end = NULL;

@@ -34,7 +34,8 @@ void walk_init(struct walk *w, const struct link *link, struct store *left, stru
                const struct key *after);
 void walk_done(struct walk *w);
 /* The next at most `rows` rows of each side. What is returned lives in the arena. */
-bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena, struct err *err);
+bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena,
+               struct err *err);
 /* The chunk is done: moves w->after behind it. False if it was the last one. */
 bool walk_advance(struct walk *w, const struct walk_chunk *chunk);
 

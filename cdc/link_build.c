@@ -691,6 +691,8 @@ struct link *link_build(const struct config_link *c, struct table *left, struct 
     l->table[SIDE_RIGHT] = right;
     l->authority = c->authority;
     l->delete_beats_update = c->delete_beats_update;
+    l->keep_conflicts = c->keep_conflicts;
+    l->keep_conflict_days = c->keep_conflict_days;
     l->nfields = c->ncolumns + 2;
     l->fields = mem_zalloc(l->nfields, sizeof(*l->fields));
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)

@@ -26,8 +26,6 @@
 #include <string.h>
 
 #include "appliers/applier.h"
-#include "appliers/conflicts.h"
-#include "appliers/quarantine.h"
 #include "appliers/resyncer.h"
 #include "appliers/sync.h"
 #include "cdc/base/backoff.h"
@@ -38,8 +36,10 @@
 #include "cdc/db/dbconn.h"
 #include "cdc/link_build.h"
 #include "cdc/model/feed.h"
+#include "cdc/operate.h"
 #include "cdc/preflight.h"
 #include "cdc/service/http.h"
+#include "cdc/service/notify.h"
 #include "cdc/service/status.h"
 
 enum {
@@ -95,7 +95,7 @@ struct supervisor {
     size_t npairs;
 
     struct resync_slots *slots;
-    struct api api;
+    struct operate *operate;
     struct notify *notify; /* NULL: nobody is to be told */
 
     pthread_mutex_t lock;
@@ -191,6 +191,7 @@ static void report_finding(void *arg, enum check_level level, const char *text, 
 static void set_link(struct supervisor *s, struct pair *p, struct link *link)
 {
     size_t queue_bytes = (size_t)s->config->queue_mb << 20;
+    link->max_quarantined = s->config->quarantine_keys;
     p->sync = link_sync_new(link);
     for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
         feed_init(&p->feed[from], link, from, &p->node[from]->source, queue_bytes);
@@ -333,10 +334,8 @@ static bool start_threads(struct supervisor *s, struct err *err)
     for (size_t i = 0; i < s->nnodes; i++)
         make_reader(s, &s->nodes[i]);
     for (size_t i = 0; i < s->npairs; i++) {
-        struct resyncer *resyncer = make_resyncer(s, &s->pairs[i]);
-        pthread_mutex_lock(&s->lock); /* the API looks at it */
-        s->pairs[i].resyncer = resyncer;
-        pthread_mutex_unlock(&s->lock);
+        s->pairs[i].resyncer = make_resyncer(s, &s->pairs[i]);
+        operate_serve(s->operate, i, s->pairs[i].resyncer, s->pairs[i].sync);
         make_applier(s, &s->pairs[i], SIDE_LEFT);
         make_applier(s, &s->pairs[i], SIDE_RIGHT);
     }
@@ -466,32 +465,64 @@ struct supervisor *supervisor_new(const struct supervisor_options *o)
     s->status = status_new(o->config, o->version);
     stop_init(&s->stop);
     s->slots = resync_slots_new(RESYNCS_AT_ONCE);
+    s->operate = operate_new(o->config);
     pthread_mutex_init(&s->lock, NULL);
     init_nodes(s);
     init_pairs(s);
     return s;
 }
 
+static void log_listens(const char *host, uint16_t port, const char *server)
+{
+    bool bracket = strchr(host, ':') != NULL;
+    log_info("listens on http://%s%s%s:%u%s%s", bracket ? "[" : "", host, bracket ? "]" : "", (unsigned)port,
+             server != NULL ? ", a trigger there means from " : "", server != NULL ? server : "");
+}
+
 static bool start_http(struct supervisor *s, struct err *err)
 {
+    const struct config *c = s->config;
+    struct http_listener *listeners = mem_zalloc(c->nservers, sizeof(*listeners));
     char *token = NULL;
-    size_t len;
-    if (!config_secret_read(&s->config->http_token, &token, &len, err))
-        return err_prefix(err, "http token");
-    struct http_options o = {s->config->http_host, s->config->http_port, token, s->status};
-    s->http = http_new(&o, err);
-    mem_wipe_free(token, len + 1);
-    if (s->http == NULL)
-        return false;
-    bool bracket = strchr(s->config->http_host, ':') != NULL;
-    log_info("listens on http://%s%s%s:%u", bracket ? "[" : "", s->config->http_host, bracket ? "]" : "",
-             (unsigned)http_port(s->http));
-    return true;
+    size_t len, n = 0;
+    for (size_t i = 0; i < c->nservers; i++) {
+        if (c->servers[i].listen_host != NULL)
+            listeners[n++] = (struct http_listener){c->servers[i].listen_host, c->servers[i].listen_port,
+                                                    c->servers[i].name};
+    }
+    bool ok = config_secret_read(&c->http_token, &token, &len, err) || err_prefix(err, "http token");
+    if (ok) {
+        s->http = http_new(&(struct http_options){.host = c->http_host,
+                                                  .port = c->http_port,
+                                                  .token = token,
+                                                  .status = s->status,
+                                                  .api = operate_api(s->operate),
+                                                  .listeners = listeners,
+                                                  .nlisteners = n},
+                           err);
+        mem_wipe_free(token, len + 1);
+        ok = s->http != NULL;
+    }
+    if (ok) {
+        log_listens(c->http_host, http_port(s->http), NULL);
+        for (size_t i = 0; i < n; i++)
+            log_listens(listeners[i].host, http_listener_port(s->http, i), listeners[i].from_server);
+    }
+    free(listeners);
+    return ok;
+}
+
+static bool start_notify(struct supervisor *s, struct err *err)
+{
+    if (s->config->notify.url == NULL)
+        return true;
+    s->notify = notify_new(&s->config->notify, s->o.version, err);
+    return s->notify != NULL;
 }
 
 bool supervisor_start(struct supervisor *s, struct err *err)
 {
-    if (!start_http(s, err))
+    if (!start_notify(s, err) || !start_http(s, err))
         return false;
     int rc = pthread_create(&s->thread, NULL, supervisor_main, s);
     if (rc != 0)
@@ -530,6 +561,8 @@ int supervisor_join(struct supervisor *s)
     s->started = false;
     http_free(s->http);
     s->http = NULL;
+    notify_free(s->notify);
+    s->notify = NULL;
     return s->exit_code;
 }
 
@@ -551,6 +584,7 @@ void supervisor_free(struct supervisor *s)
     if (s == NULL)
         return;
     http_free(s->http);
+    notify_free(s->notify);
     for (size_t i = 0; i < s->nnodes; i++)
         reader_free(s->nodes[i].reader);
     for (size_t i = 0; i < s->npairs; i++)
@@ -563,6 +597,7 @@ void supervisor_free(struct supervisor *s)
     free(s->pairs);
     free(s->nodes);
     resync_slots_free(s->slots);
+    operate_free(s->operate);
     status_free(s->status);
     stop_done(&s->stop);
     pthread_mutex_destroy(&s->lock);

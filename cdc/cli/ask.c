@@ -42,7 +42,7 @@ void ask_parameter(struct buf *path, const char *name, const char *value)
     if (value == NULL)
         return;
     buf_addf(path, "%c%s=", strchr(path->data, '?') == NULL ? '?' : '&', name);
-    client_escape(path, value);
+    client_escape(value, path);
 }
 
 static bool refused(const struct ask *a, long status, json_t *answer, struct err *err)

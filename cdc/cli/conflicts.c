@@ -174,7 +174,7 @@ static bool show(const struct ask *ask, const struct cli_args *args, struct err 
     struct buf path = BUF_INIT;
     struct ask_answer answer;
     buf_adds(&path, "/sync/conflicts/");
-    client_escape(&path, args->argument);
+    client_escape(args->argument, &path);
     bool ok = ask_get(ask, path.data, &answer, err);
     buf_done(&path);
     if (!ok)

@@ -59,7 +59,8 @@ struct feed {
 
 void feed_source_init(struct feed_source *s);
 void feed_source_done(struct feed_source *s);
-void feed_source_moved(struct feed_source *s); /* the reader, with the lock held, after a change of read or epoch */
+void feed_source_moved(
+    struct feed_source *s); /* the reader, with the lock held, after a change of read or epoch */
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
                size_t queue_bytes);
 void feed_done(struct feed *f);

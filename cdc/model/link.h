@@ -36,10 +36,10 @@ struct link {
     const struct column *synced_at[2];
     enum side authority; /* wins a full tie */
     bool delete_beats_update;
-    size_t keep_conflicts;      /* on record, at most; 0: none */
+    size_t keep_conflicts; /* on record, at most; 0: none */
     uint32_t keep_conflict_days;
-    size_t max_quarantined;     /* keys that may wait; 0: no limit */
-    bool loose_keys; /* a server may take keys of other bytes for the same: case, accents,
+    size_t max_quarantined; /* keys that may wait; 0: no limit */
+    bool loose_keys;        /* a server may take keys of other bytes for the same: case, accents,
                                        * spaces at the end */
 };
 

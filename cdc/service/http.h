@@ -34,9 +34,6 @@ struct http_options {
     size_t nlisteners;
     uint32_t request_time_ms; /* from a request's first byte to its last; 0: 10000 */
 };
-/* Who fills the options by position may leave out the last ones: they are zero then. */
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-
 /* Listens and serves from now on. ERR_CONFIG if it cannot listen at one of the addresses. */
 struct http *http_new(const struct http_options *options, struct err *err);
 uint16_t http_port(const struct http *h);                    /* of the main address */

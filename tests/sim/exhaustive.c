@@ -221,9 +221,7 @@ static void print_move(const struct search *s, const struct move *m)
     case MOVE_STEP: printf("  %s goes on\n", actor_name(&s->w->actor[m->who])); break;
     case MOVE_CRASH: printf("  the daemon crashes\n"); break;
     case MOVE_LOSE: printf("  %s loses its connection\n", actor_name(&s->w->actor[m->who])); break;
-    case MOVE_VICTIM:
-        printf("  %s is the victim of a deadlock\n", actor_name(&s->w->actor[m->who]));
-        break;
+    case MOVE_VICTIM: printf("  %s is the victim of a deadlock\n", actor_name(&s->w->actor[m->who])); break;
     }
 }
 

@@ -33,7 +33,11 @@ static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes)
         {.writes = writes, .delete_wins = delete_wins, .resyncs = 1, .one_sided = true},
         {.writes = 1, .crashes = 1, .losses = 1, .delete_wins = delete_wins, .drift = true, .drifted = {1, 2}},
         {.writes = 1, .crashes = 1, .delete_wins = delete_wins, .drift = true, .drifted = {0, 1}},
-        {.writes = 1, .crashes = 1, .delete_wins = delete_wins, .drift = true, .drifted = {1, 2},
+        {.writes = 1,
+         .crashes = 1,
+         .delete_wins = delete_wins,
+         .drift = true,
+         .drifted = {1, 2},
          .order = {.has_from = true, .from = SIDE_RIGHT, .force = true, .delete_missing = true}},
     };
     bool ok = true;
@@ -61,10 +65,9 @@ static int run_random(uint64_t schedules, uint64_t first)
 
 static int run_broken(void)
 {
-    bool found_exhaustive = exhaustive_search(&(struct exhaustive_run){.writes = 2,
-                                                                       .crashes = 1,
-                                                                       .resyncs = BROKEN_RESYNCS,
-                                                                       .until_first = true}) == SEARCH_DIVERGED;
+    bool found_exhaustive = exhaustive_search(&(struct exhaustive_run){
+                                .writes = 2, .crashes = 1, .resyncs = BROKEN_RESYNCS, .until_first = true}) ==
+                            SEARCH_DIVERGED;
     bool found_random = run_random(2000000, 1) != 0;
 
     printf("%s: the broken rule is %sfound by the exhaustive search, %sfound by random walks\n",

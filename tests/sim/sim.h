@@ -19,7 +19,7 @@ struct exhaustive_run {
     size_t skips;     /* positions that directions store on their own */
     size_t resyncs;   /* that come by at any moment */
     bool one_sided;   /* only the left is written: then nothing may ever be taken for a conflict */
-    bool drift;       /* the tables begin with these rows, as applications write them, and a resync that has to be done */
+    bool drift; /* the tables begin with these rows, as applications write them, and a resync that has to be done */
     uint8_t drifted[2];
     struct job_order order;
     bool until_first; /* ends at the first divergence */

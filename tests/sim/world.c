@@ -269,8 +269,8 @@ static bool mem_read(struct store *s, const struct key *keys, size_t nkeys, cons
     return still_connected(m, err);
 }
 
-static bool mem_range(struct store *s, const struct key_range *range, size_t limit, struct store_rows *ret_rows,
-                      struct arena *arena, struct err *err)
+static bool mem_range(struct store *s, const struct key_range *range, size_t limit,
+                      struct store_rows *ret_rows, struct arena *arena, struct err *err)
 {
     struct mem_store *m = (struct mem_store *)s;
     size_t first = range->after != NULL ? key_number(range->after) + 1U : 0;
@@ -432,11 +432,12 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
     if (!still_connected(m, err))
         return false;
     begin_tx(m);
-    *ret_state = (struct store_state){.has_checkpoint = cp->present,
-                                      .checkpoint = {POS_INIT, cp->rows_done, cp->marker},
-                                      .markers = arena_alloc(arena, (markers->n + 1) * sizeof(struct marker)),
-                                      .nmarkers = markers->n,
-                                      .quarantined = arena_zalloc(arena, MAX_KEYS * sizeof(struct quarantine_entry))};
+    *ret_state = (struct store_state){
+        .has_checkpoint = cp->present,
+        .checkpoint = {POS_INIT, cp->rows_done, cp->marker},
+        .markers = arena_alloc(arena, (markers->n + 1) * sizeof(struct marker)),
+        .nmarkers = markers->n,
+        .quarantined = arena_zalloc(arena, MAX_KEYS * sizeof(struct quarantine_entry))};
     saw(m->actor, mix(cp->rows_done, mix(cp->marker, cp->offset)));
     if (cp->present)
         pos_set_file(&ret_state->checkpoint.pos, "b", 1, cp->offset);
@@ -616,7 +617,8 @@ static bool read_on(void *arg, const struct pos ends[2], struct err *err)
     return true;
 }
 
-static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, const struct tx *tx), void *visit_arg)
+static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, const struct tx *tx),
+                    void *visit_arg)
 {
     struct actor *a = arg;
     const struct actor *d = direction_of(a, log);
@@ -692,7 +694,7 @@ static void run_resync(struct actor *a)
 static void actor_main(void *arg)
 {
     static void (*const tasks[])(struct actor *) = {run_open, run_batch, run_skip, run_quarantine,
-                                                  run_resync};
+                                                    run_resync};
     struct actor *a = arg;
 
     for (;;) {

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.parse
 
 from support.servers import Why, free_port, tied_to_us, wait_until
 from support.tables import libconfig
@@ -195,6 +196,30 @@ class Daemon:
             return self.is_ready()
 
         wait_until("every reader streams and every applier is connected", check, timeout_s)
+
+    # ---- Resync ----
+
+    def trigger(self, **parameters):
+        """POST /sync/trigger: (status, document)."""
+        query = urllib.parse.urlencode(parameters)
+        code, text = self.http("/sync/trigger" + ("?" + query if query else ""), "POST")
+        return code, json.loads(text) if code else text
+
+    def job(self, link=None):
+        """The link's job that runs, or its last one; None if there was none."""
+        return self.status()["links"][link or self.links[0].name]["job"]
+
+    def wait_job(self, timeout_s=60 * SLOW, state="done"):
+        """Waits until no job runs; the last one, which must have ended in this state."""
+        def check():
+            if not self.is_running():
+                raise AssertionError(f"the daemon has ended\n{self.log_tail()}")
+            job = self.job()
+            return Why(f"{job}\n{self.log_tail()}") if job is None or job["state"] == "running" else job
+
+        job = wait_until("a resync has ended", check, timeout_s)
+        assert job["state"] == state, f"{job}\n{self.log_tail()}"
+        return job
 
     def memory_peak_kb(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:

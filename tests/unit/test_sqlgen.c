@@ -335,7 +335,7 @@ static void test_control_tables(void **state)
     struct checkpoint c = {POS_INIT, 3, 9};
     struct marker markers[2] = {{7, {"a", 1}, {"a", 1}}, {8, {"b", 1}, {"c'", 2}}};
     uint64_t ids[] = {7, 8};
-    struct quarantine_entry e = {{"a", 1}, SIDE_LEFT, 1406, "it's \xc3"};
+    struct quarantine_entry e = {.key = {"a", 1}, .source = SIDE_LEFT, .code = 1406, .why = "it's \xc3"};
 
     (void)state;
     assert_true(pos_parse_gtids(&c.pos, "0-1-155,2-3-4", &err));
@@ -367,11 +367,12 @@ static void test_control_tables(void **state)
 
     buf_clear(&out);
     sqlgen_quarantine("twin", &link_of_two, SIDE_RIGHT, &e, &out);
-    assert_buf(&out,
-               "INSERT INTO `twin`.`quarantine` SET link='us''ers',side='right',key_hash="
-               "x'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb',row_key=x'61',"
-               "source_side='left',error_code=1406,error='it''s ?' ON DUPLICATE KEY UPDATE tries=tries+1,"
-               "source_side='left',error_code=1406,error='it''s ?'");
+    assert_buf(
+        &out,
+        "INSERT INTO `twin`.`quarantine` SET link='us''ers',side='right',key_hash="
+        "x'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb',row_key=x'61',"
+        "tries=1,source_side='left',error_code=1406,error='it''s ?' ON DUPLICATE KEY UPDATE tries=tries+1,"
+        "source_side='left',error_code=1406,error='it''s ?'");
     buf_clear(&out);
     sqlgen_release("twin", &link_of_two, SIDE_LEFT, &e.key, 1, &out);
     assert_buf(&out, "DELETE FROM `twin`.`quarantine` WHERE link='us''ers' AND side='left' AND key_hash IN "

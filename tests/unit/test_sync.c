@@ -123,37 +123,6 @@ static void test_what_a_collation_may_take_for_the_same_is_not_passed_over(void 
     }
 }
 
-static void test_quarantine_holds_and_releases(void **state)
-{
-    struct link_sync *s = link_sync_new(&link_of_test);
-    struct arena arena;
-    struct key k, listed[2];
-    char text[16];
-
-    (void)state;
-    for (unsigned i = 0; i < 100; i++) {
-        k = key_text(text, i);
-        link_sync_quarantine(s, &k);
-        link_sync_quarantine(s, &k);
-    }
-    assert_int_equal(link_sync_quarantine_count(s), 100);
-    for (unsigned i = 0; i < 99; i++) {
-        k = key_text(text, i);
-        link_sync_release(s, &k);
-        link_sync_release(s, &k);
-        assert_false(link_sync_is_quarantined(s, &k));
-    }
-    k = key_text(text, 99);
-    assert_true(link_sync_is_quarantined(s, &k));
-    arena_init(&arena);
-    assert_int_equal(link_sync_quarantine_list(s, listed, 2, &arena), 1);
-    assert_true(key_equal(&listed[0], &k));
-    arena_done(&arena);
-    link_sync_release_all(s);
-    assert_int_equal(link_sync_quarantine_count(s), 0);
-    link_sync_free(s);
-}
-
 /* ---- The gate ---- */
 
 struct contest {
@@ -249,7 +218,6 @@ int main(void)
         cmocka_unit_test(test_a_table_of_many_keys_forgets_only_what_has_passed),
         cmocka_unit_test(test_rebuild_takes_what_is_still_ahead),
         cmocka_unit_test(test_what_a_collation_may_take_for_the_same_is_not_passed_over),
-        cmocka_unit_test(test_quarantine_holds_and_releases),
         cmocka_unit_test(test_only_one_is_behind_a_gate_and_all_get_their_turn),
         cmocka_unit_test(test_a_waiter_for_both_goes_before_later_ones),
         cmocka_unit_test(test_a_raised_stop_flag_ends_the_wait),

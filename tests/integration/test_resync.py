@@ -1,0 +1,106 @@
+"""A resync makes rows equal that differ although nobody wrote them lately."""
+
+import pytest
+
+from support.daemon import SLOW
+from support.servers import Why, wait_until
+from support.twin import PEER, SIDES, name_of
+
+RESYNC_S = 60 * SLOW
+
+
+def unlogged(twin, side, *statements):
+    """Writes that no binary log tells of: the tables drift apart."""
+    with twin.servers[side].connect() as c, c.cursor() as cursor:
+        cursor.execute("SET SESSION sql_log_bin = 0")
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def fill(twin, side, keys, **columns):
+    for key in keys:
+        twin.insert(side, key, **columns)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_first_start_copies_what_is_there(twin, side):
+    fill(twin, side, range(1, 301))
+    fill(twin, PEER[side], range(1000, 1010))
+    twin.start()
+    job = twin.daemon.wait_job()
+    assert job["cause"] == "first_start" and job["rows_written"] == 310
+    twin.settle()
+    assert twin.names(300) == ("n300", "n300") and twin.names(1009) == ("n1009", "n1009")
+
+
+def test_initial_sync_off_compares_nothing(make_twin):
+    twin = make_twin(more={"initial_sync": False})
+    fill(twin, "left", [1])
+    twin.start()
+    twin.insert("left", 2)
+    wait_until("the new row arrives", lambda: twin.names(2) == ("n2", "n2"))
+    assert twin.names(1) == ("n1", None)
+    assert twin.daemon.job() is None
+    assert twin.daemon.trigger()[0] == 202
+    twin.daemon.wait_job()
+    twin.settle()
+    assert twin.names(1) == ("n1", "n1")
+
+
+def test_merge_lets_the_conflict_rule_decide(running):
+    fill(running, "left", range(1, 5))
+    running.settle()
+    running.daemon.wait_job()
+    table = running.link.right_table
+    unlogged(running, "right", f"UPDATE {table} SET name = 'higher', sync_version = 9 WHERE id = 1",
+             f"UPDATE {table} SET name = 'lower', sync_version = 0 WHERE id = 2",
+             f"UPDATE {table} SET name = 'tie', updated_at = updated_at WHERE id = 3",
+             f"DELETE FROM {table} WHERE id = 4")
+    assert running.daemon.trigger()[0] == 202
+    job = running.daemon.wait_job()
+    running.settle()
+    assert [running.row("left", key)["name"] for key in (1, 2, 3)] == ["higher", name_of("n2"), name_of("n3")]
+    assert running.names(4) == ("n4", "n4")
+    assert job["conflicts"] == 3 and job["rows_written"] == 4, job
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_force_lets_one_side_win(running, side):
+    fill(running, "left", range(1, 4))
+    running.settle()
+    running.daemon.wait_job()
+    peer = PEER[side]
+    unlogged(running, peer, f"UPDATE {running.link.table(peer)} SET name = 'newer', sync_version = 99 WHERE id = 1")
+    code, answer = running.daemon.trigger(**{"from": side, "mode": "force"})
+    assert code == 202, answer
+    running.daemon.wait_job()
+    running.settle()
+    assert running.names(1) == ("n1", "n1")
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_missing_delete_deletes_what_from_lacks(running, side):
+    fill(running, "left", range(1, 4))
+    running.settle()
+    running.daemon.wait_job()
+    peer = PEER[side]
+    unlogged(running, side, f"DELETE FROM {running.link.table(side)} WHERE id = 1")
+    unlogged(running, peer, f"DELETE FROM {running.link.table(peer)} WHERE id = 2")
+    code, answer = running.daemon.trigger(**{"from": side, "missing": "delete"})
+    assert code == 202, answer
+    running.daemon.wait_job()
+    running.settle()
+    assert running.names(1) == (None, None)
+    assert running.names(2) == ("n2", "n2")
+
+
+def test_equal_rows_are_not_written(running):
+    fill(running, "left", range(1, 200))
+    running.settle()
+    running.daemon.wait_job()
+    marks = running.marks()
+    assert running.daemon.trigger()[0] == 202
+    job = running.daemon.wait_job()
+    running.wait_quiet()
+    assert job["rows_scanned"] == 199 and job["rows_written"] == 0
+    assert running.writes_since(marks) == (0, 0)
