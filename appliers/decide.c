@@ -90,7 +90,7 @@ static struct conflict_row conflict_row_of(const struct link *link, const struct
     return (struct conflict_row){true, w.version, w.updated_us};
 }
 
-static const char *columns_of(const struct link *link, const struct value *left, const struct value *right,
+const char *decide_columns(const struct link *link, const struct value *left, const struct value *right,
                               struct arena *arena)
 {
     struct buf names = BUF_INIT;
@@ -120,6 +120,6 @@ void decide_record(const struct link *link, const struct key *key, const struct 
         .rule = d->rule,
         .winner = d->winner,
         .row = {conflict_row_of(link, left), conflict_row_of(link, right)},
-        .columns = columns_of(link, left, right, arena),
+        .columns = decide_columns(link, left, right, arena),
     };
 }

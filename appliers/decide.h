@@ -26,6 +26,10 @@ struct decision decide_conflict(const struct link *link, const struct job_order 
 struct decision decide_drift(const struct link *link, const struct job_order *order, const struct value *left,
                              const struct value *right);
 
+/* The left names of the columns that differ, joined by commas, in the arena; "" if a row is absent. */
+const char *decide_columns(const struct link *link, const struct value *left, const struct value *right,
+                           struct arena *arena);
+
 /* The record of a conflict, but for its id; texts in the arena, the key borrowed. */
 void decide_record(const struct link *link, const struct key *key, const struct value *left,
                    const struct value *right, enum conflict_met met, const struct decision *d,

@@ -40,6 +40,7 @@ struct followed {
 struct following {
     struct followed *jobs;
     size_t count;
+    FILE *out; /* where results go: beside a JSON document on standard output, not there */
 };
 
 static void following_done(struct following *f)
@@ -110,12 +111,12 @@ static bool order(const struct ask *ask, const struct cli_args *args, struct fol
     return ok;
 }
 
-static void show_jobs(const struct following *f)
+static void show_jobs(const struct following *f, FILE *out)
 {
     for (size_t i = 0; i < f->count; i++)
-        printf("resync %s: job %" PRIu64 "%s\n", f->jobs[i].link, f->jobs[i].id,
-               f->jobs[i].already ? " runs already, nothing new was begun" : "");
-    fflush(stdout);
+        fprintf(out, "resync %s: job %" PRIu64 "%s\n", f->jobs[i].link, f->jobs[i].id,
+                f->jobs[i].already ? " runs already, nothing new was begun" : "");
+    fflush(out);
 }
 
 static void show_how_to_follow(const struct ask *ask, const struct cli_args *args, const struct following *f)
@@ -156,7 +157,7 @@ static void sleep_ms(int ms)
     nanosleep(&t, NULL);
 }
 
-static void show_result(struct followed *f, json_t *job)
+static void show_result(struct followed *f, json_t *job, FILE *out)
 {
     struct buf line = BUF_INIT;
     buf_addf(&line, "resync %s: ", f->link);
@@ -170,8 +171,8 @@ static void show_result(struct followed *f, json_t *job)
     if (f->failed)
         fprintf(stderr, "twinlog: %s\n", line.data);
     else
-        printf("%s\n", line.data);
-    fflush(stdout);
+        fprintf(out, "%s\n", line.data);
+    fflush(out);
     buf_done(&line);
 }
 
@@ -190,7 +191,8 @@ static void take_state(struct followed *f, json_t *job)
         buf_adds(&f->waits, ask_text(job, "error", ""));
 }
 
-static bool look_at(const struct ask *ask, struct followed *f, struct progress *progress, struct err *err)
+static bool look_at(const struct ask *ask, struct followed *f, FILE *out, struct progress *progress,
+                    struct err *err)
 {
     struct buf path = BUF_INIT;
     struct ask_answer answer;
@@ -204,7 +206,7 @@ static bool look_at(const struct ask *ask, struct followed *f, struct progress *
         ok = err_set(err, ERR_RETRY, 200, "the daemon's answer about job %" PRIu64 " has no state", f->id);
     if (f->over) {
         progress_clear(progress);
-        show_result(f, answer.json);
+        show_result(f, answer.json, out);
     }
     ask_answer_done(&answer);
     return ok;
@@ -256,7 +258,7 @@ static bool look_at_all(const struct ask *ask, struct following *f, struct progr
     bool over = true;
     for (size_t i = 0; i < f->count; i++) {
         struct followed *job = &f->jobs[i];
-        if (!job->over && !look_at(ask, job, progress, err))
+        if (!job->over && !look_at(ask, job, f->out, progress, err))
             return false;
         over = over && job->over;
     }
@@ -328,13 +330,13 @@ static int follow(const struct ask *ask, const struct cli_args *args, struct fol
 int cmd_trigger(const struct cli_args *args)
 {
     struct ask ask;
-    struct following f = {0};
+    struct following f = {.out = args->json ? stderr : stdout};
     struct err err = ERR_INIT;
     int ret = CLI_DONE;
     if (!makes_sense(args) || !ask_begin(&ask, args->config_path))
         return CLI_USAGE;
     if (order(&ask, args, &f, &err)) {
-        show_jobs(&f);
+        show_jobs(&f, f.out);
         if (args->wait)
             ret = follow(&ask, args, &f);
         else
