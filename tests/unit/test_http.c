@@ -758,7 +758,7 @@ static void test_refused_while_sending(void **state)
     (void)state;
     struct http *h = serve(TOKEN);
     static char body[200000];
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 5; i++) {
         struct buf out = BUF_INIT;
         char head[160], part[4096];
         ssize_t n;
@@ -766,8 +766,10 @@ static void test_refused_while_sending(void **state)
         snprintf(head, sizeof(head), "POST /sync/trigger HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
                  sizeof(body));
         assert_true(send(fd, head, strlen(head), MSG_NOSIGNAL) > 0);
-        for (size_t at = 0; at < sizeof(body); at += 10000)
-            (void)!send(fd, body + at, 10000, MSG_NOSIGNAL);
+        for (size_t at = 0; at < sizeof(body); at += 10000) {
+            assert_int_equal(send(fd, body + at, 10000, MSG_NOSIGNAL), 10000);
+            usleep(500);
+        }
         while ((n = recv(fd, part, sizeof(part), 0)) > 0)
             buf_add(&out, part, (size_t)n);
         assert_int_equal(n, 0);
@@ -943,8 +945,8 @@ static void test_crowd(void **state)
         for (int j = 0; j < CROWD; j += 3)
             (void)!send(fds[j], "x", 1, MSG_NOSIGNAL);
     }
-    /* Not only because their time was over. */
-    assert_true(mono_diff_us(clock_mono(), start) < 8 * 1000000LL);
+    /* Not only because they were silent for too long. */
+    assert_true(mono_diff_us(clock_mono(), start) < 4500000);
     for (int i = 0; i < CROWD; i++)
         close(fds[i]);
     assert_int_equal(health(h), 200);

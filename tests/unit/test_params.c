@@ -51,6 +51,7 @@ static void test_problems(void **state)
         {"a=%", "a parameter holds a NUL or a % that two hex digits do not follow", 0},
         {"a=%0g", "a parameter holds a NUL or a % that two hex digits do not follow", 0},
         {"a=1%002", "a parameter holds a NUL or a % that two hex digits do not follow", 0},
+        {"a=%41", "a parameter holds a NUL or a % that two hex digits do not follow", 4},
         {"a=1\0b", "a parameter holds a NUL or a % that two hex digits do not follow", 5},
         {"c=1", "unknown parameter \"c\"; known here: a, b", 0},
         {"a=1&AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=1",
