@@ -1,5 +1,9 @@
 """A resync makes rows equal that differ although nobody wrote them lately."""
 
+import json
+import random
+import threading
+
 import pytest
 
 from support.daemon import SLOW
@@ -104,3 +108,61 @@ def test_equal_rows_are_not_written(running):
     running.wait_quiet()
     assert job["rows_scanned"] == 199 and job["rows_written"] == 0
     assert running.writes_since(marks) == (0, 0)
+
+
+# ---- verify ----
+
+def test_verify_names_what_differs_and_repair_mends_it(running):
+    fill(running, "left", range(1, 51))
+    running.settle()
+    running.daemon.wait_job()
+    code, text = running.daemon.command("verify")
+    assert code == 0 and "50 rows compared, equal" in text, text
+    table = running.link.right_table
+    unlogged(running, "right", f"UPDATE {table} SET name = 'other', email = CONCAT('x', email) WHERE id = 7",
+             f"DELETE FROM {table} WHERE id = 8", f"INSERT INTO {table} (id, name, email) VALUES (99, 'n', 'm')")
+    code, text = running.daemon.command("verify")
+    assert code == 1, text
+    assert "users id=7: differs in name,email_encrypted" in text
+    assert "users id=8: only on the left" in text and "users id=99: only on the right" in text
+    assert "51 rows compared, 3 differ" in text
+    code, text = running.daemon.command("verify", "--repair")
+    assert code == 0 and "3 rows compared once more, equal" in text, text
+    running.settle()
+    assert running.names(99) == ("n", "n")
+
+
+def test_verify_and_repair_without_a_daemon(twin):
+    fill(twin, "left", range(1, 51))
+    twin.daemon.write_config()
+    twin.daemon.init()
+    code, text = twin.daemon.command("verify", "--json")
+    assert code == 1 and json.loads(text[text.index("{"):])["links"]["users"]["differing"] == 50
+    code, text = twin.daemon.command("verify", "--repair")
+    assert code == 0 and "50 rows compared once more, equal" in text, text
+    assert twin.difference() == ""
+
+
+def test_verify_of_a_busy_pair_raises_no_false_alarm(running):
+    fill(running, "left", range(1, 31))
+    running.settle()
+    stop = threading.Event()
+
+    def write(side):
+        with running.servers[side].connect() as c, c.cursor() as cursor:
+            while not stop.is_set():
+                cursor.execute(f"UPDATE {running.link.table(side)} SET sync_version = sync_version + 1 "
+                               f"WHERE id = {random.randint(1, 15) + (15 if side == 'right' else 0)}")
+
+    writers = [threading.Thread(target=write, args=(side,)) for side in SIDES]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(5):
+            code, text = running.daemon.command("verify")
+            assert code == 0, text
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join()
+    running.settle()
