@@ -91,7 +91,7 @@ static struct conflict_row conflict_row_of(const struct link *link, const struct
 }
 
 const char *decide_columns(const struct link *link, const struct value *left, const struct value *right,
-                              struct arena *arena)
+                           struct arena *arena)
 {
     struct buf names = BUF_INIT;
 

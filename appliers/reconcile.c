@@ -429,6 +429,10 @@ bool reconcile_recover(struct apply *a, bool reopened, bool *ret_begun, struct e
             goto out;
         *ret_begun = true;
     }
+    /* The first look of this process: a resync that a crash cut off was told whose conflicts these are. */
+    if (!link_sync_is_live(a->sync, SIDE_LEFT) && !link_sync_is_live(a->sync, SIDE_RIGHT) &&
+        state[SIDE_LEFT].has_resync && state[SIDE_LEFT].resync.job.state == JOB_RUNNING)
+        link_sync_set_order(a->sync, &state[SIDE_LEFT].resync.job.order);
     take_state(a, reopened, state);
     uint64_t passed[2] = {link_sync_stored(a->sync, SIDE_LEFT), link_sync_stored(a->sync, SIDE_RIGHT)};
     size_t nhalves = find_halves(state, passed[0] < passed[1] ? passed[0] : passed[1], &arena, &keys, &ids);

@@ -56,23 +56,16 @@ void resync_init(struct resync *r, const struct link *link, struct link_sync *sy
 
 void resync_done(struct resync *r) { apply_done(&r->apply); }
 
-static bool set_order(struct resync *r, const struct job_order *order, struct err *err)
+bool resync_begin(struct resync *r, const struct job_order *order, struct err *err)
 {
+    r->order = *order;
+    memset(&r->counts, 0, sizeof r->counts);
     if (!reconcile_enter(&r->apply, GATE_BOTH, err))
         return false;
     link_sync_set_order(r->apply.sync, order);
     link_sync_leave(r->apply.sync, GATE_BOTH);
     return true;
 }
-
-bool resync_begin(struct resync *r, const struct job_order *order, struct err *err)
-{
-    r->order = *order;
-    memset(&r->counts, 0, sizeof r->counts);
-    return set_order(r, order, err);
-}
-
-bool resync_end(struct resync *r, struct err *err) { return set_order(r, NULL, err); }
 
 bool resync_store(struct store *left, const struct resync_state *state, struct err *err)
 {
@@ -195,6 +188,7 @@ static void doubt_alike(struct look *l, const struct key *k)
 
     if (link_sync_fold_key(k, bytes, &folded.len))
         folded.data = bytes;
+    assert(l->keys != NULL);
     for (size_t i = 0; i < l->nkeys; i++)
         if (folds_alike(&folded, &l->keys[i].folded) && !key_equal(&l->keys[i].key, k))
             l->keys[i].doubtful = true;

@@ -43,9 +43,8 @@ void resync_init(struct resync *r, const struct link *link, struct link_sync *sy
                  const struct resync_streams *streams);
 void resync_done(struct resync *r);
 
-/* From here to resync_end() the order decides the streams' conflicts too. No gate may be held. */
+/* From here on, until link_sync_set_order(NULL), the order decides the streams' conflicts too. No gate may be held. */
 bool resync_begin(struct resync *r, const struct job_order *order, struct err *err);
-bool resync_end(struct resync *r, struct err *err);
 
 /* Reads the walk's next chunk and lists the keys that have to be settled: all whose rows do not show, together with what is
  * pending, that both sides share a state from which the streams go on. No gate may be held; no row is locked. What is

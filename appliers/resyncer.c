@@ -474,11 +474,16 @@ static bool store_progress(struct resyncer *r, uint64_t generation, const struct
 
     if (current && done_to != NULL)
         set_done_to(r, done_to);
-    struct resync_state state = state_now(r); /* nobody else changes done_to while we hold the gates */
+    struct resync_state state = state_now(r);
+    struct arena arena;
 
+    arena_init(&arena);
+    if (state.done_to.data != NULL)
+        state.done_to.data = arena_copy(&arena, state.done_to.data, state.done_to.len);
     pthread_mutex_unlock(&r->lock);
     bool ok = !current || resync_store(r->resync.apply.stores[SIDE_LEFT], &state, err);
 
+    arena_done(&arena);
     link_sync_leave(r->o.sync, GATE_BOTH);
     return ok;
 }
@@ -533,11 +538,16 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
 
 static bool estimate(struct resyncer *r, struct err *err)
 {
-    uint64_t rows[2];
+    uint64_t rows[2], row_bytes[2];
 
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-        if (!store_mysql_estimate(r->resync.apply.stores[s], &rows[s], err))
+        if (!store_mysql_estimate(r->resync.apply.stores[s], &rows[s], &row_bytes[s], err))
             return false;
+    /* A table of large rows must not be met with a chunk that suits small ones. */
+    uint64_t at_first = CHUNK_BYTES / (row_bytes[SIDE_LEFT] + row_bytes[SIDE_RIGHT] + 1) + 1;
+
+    if (at_first < r->chunk_rows)
+        r->chunk_rows = (size_t)at_first;
     pthread_mutex_lock(&r->lock);
     r->job.rows_expected = rows[SIDE_LEFT] > rows[SIDE_RIGHT] ? rows[SIDE_LEFT] : rows[SIDE_RIGHT];
     pthread_mutex_unlock(&r->lock);
@@ -545,14 +555,12 @@ static bool estimate(struct resyncer *r, struct err *err)
 }
 
 /* From where it stands to its end, or to the first error. False without an error: it has to begin anew. */
-static bool walk_all(struct resyncer *r, struct err *err)
+static bool walk_all(struct resyncer *r, uint64_t generation, struct err *err)
 {
     struct walk w;
     bool ok = true, more = true;
 
     pthread_mutex_lock(&r->lock);
-    uint64_t generation = r->generation;
-
     walk_init(&w, r->o.link, r->resync.apply.stores[SIDE_LEFT], r->resync.apply.stores[SIDE_RIGHT],
               r->done_to.data != NULL ? &r->done_to : NULL);
     pthread_mutex_unlock(&r->lock);
@@ -583,64 +591,84 @@ static void log_begin(const struct resyncer *r)
              o->delete_missing ? "deleted" : "copied");
 }
 
-/* Done or failed: in memory, in the table as far as that goes, in the log. */
-static void end_job(struct resyncer *r, enum job_state state, const char *error)
+static void tell_end(struct resyncer *r, const struct job *job)
 {
-    struct err err = ERR_INIT;
-    struct job job;
-
-    if (!resync_end(&r->resync, &err))
-        return; /* stopped: it goes on at the next start */
-    pthread_mutex_lock(&r->lock);
-    r->job.state = state;
-    r->job.ended_at = clock_wall();
-    snprintf(r->job.error, sizeof r->job.error, "%.*s", JOB_TEXT - 1, error);
-    job = r->job;
-    pthread_mutex_unlock(&r->lock);
-    /* Should this fail, the job goes on after the next start: needless, and harmless. */
-    if (!store_progress(r, generation_of(r), NULL, &err))
-        log_warn("%s", err.text);
-    if (state == JOB_FAILED) {
-        log_error("resync %" PRIu64 " has failed: %s", job.id, error);
+    if (job->state == JOB_FAILED) {
+        log_error("resync %" PRIu64 " has failed: %s", job->id, job->error);
         return;
     }
-    double seconds = (double)(job.ended_at.v - job.started_at.v) / 1e6;
+    double seconds = (double)(job->ended_at.v - job->started_at.v) / 1e6;
 
     log_info("resync %" PRIu64 " is done: %" PRIu64 " rows compared, %" PRIu64 " written, %" PRIu64
              " conflicts, %" PRIu64 " in quarantine, %.1f s",
-             job.id, job.rows_scanned, job.rows_written, job.conflicts, job.quarantined, seconds);
-    if (job.cause == JOB_LOST_POSITION && r->o.event != NULL)
+             job->id, job->rows_scanned, job->rows_written, job->conflicts, job->quarantined, seconds);
+    if (job->cause == JOB_LOST_POSITION && r->o.event != NULL)
         r->o.event(r->o.event_arg, &(struct event){EVENT_RECOVERED, r->o.link->name, NULL,
                                                    "the gap is closed: both tables have been compared"});
 }
 
-static void run_job(struct resyncer *r)
+/* Done or failed: in memory, in the table as far as that goes, in the log. False if it is not over: stopped, or a direction
+ * has begun anew since the walk of that generation, which is looked at with both gates held as it would be changed. */
+static bool end_job(struct resyncer *r, uint64_t generation, enum job_state state, const char *error)
 {
     struct err err = ERR_INIT;
+    struct job job;
+
+    if (!link_sync_enter(r->o.sync, GATE_BOTH, r->o.stop, &err))
+        return false;
+    pthread_mutex_lock(&r->lock);
+    bool over = r->generation == generation;
+
+    if (over) {
+        link_sync_set_order(r->o.sync, NULL);
+        r->job.state = state;
+        r->job.ended_at = clock_wall();
+        snprintf(r->job.error, sizeof r->job.error, "%.*s", JOB_TEXT - 1, error);
+    }
+    job = r->job;
+    pthread_mutex_unlock(&r->lock);
+    link_sync_leave(r->o.sync, GATE_BOTH);
+    if (!over)
+        return false;
+    /* Should this fail, the job goes on after the next start: needless, and harmless. */
+    if (!store_progress(r, generation_of(r), NULL, &err))
+        log_warn("%s", err.text);
+    tell_end(r, &job);
+    return true;
+}
+
+/* One try, as far as it gets. */
+static bool run_once(struct resyncer *r, const struct job_order *order, uint64_t generation, struct err *err)
+{
+    return store_mysql_connect(r->resync.apply.stores[SIDE_LEFT], err) &&
+           store_mysql_connect(r->resync.apply.stores[SIDE_RIGHT], err) &&
+           resync_begin(&r->resync, order, err) && store_progress(r, generation, NULL, err) &&
+           estimate(r, err) && walk_all(r, generation, err);
+}
+
+static void run_job(struct resyncer *r)
+{
     struct job_order order;
-    bool done = false;
+    bool over = false;
 
     if (!slots_take(r->o.slots, r->o.stop))
         return;
     pthread_mutex_lock(&r->lock);
     order = r->job.order;
+    r->job.error[0] = '\0';
     log_begin(r);
     pthread_mutex_unlock(&r->lock);
     backoff_reset(&r->backoff);
     r->chunk_rows = r->group_rows = FIRST_ROWS < r->o.chunk_rows ? FIRST_ROWS : r->o.chunk_rows;
-    while (!done && !stop_raised(r->o.stop)) {
-        err_clear(&err);
-        done = store_mysql_connect(r->resync.apply.stores[SIDE_LEFT], &err) &&
-               store_mysql_connect(r->resync.apply.stores[SIDE_RIGHT], &err) &&
-               resync_begin(&r->resync, &order, &err) && store_progress(r, generation_of(r), NULL, &err) &&
-               estimate(r, &err) && walk_all(r, &err);
-        if (!done && err.kind != ERR_NONE && err.kind != ERR_STOPPED && !may_try_again(r, &err)) {
-            end_job(r, JOB_FAILED, err.text);
-            break;
-        }
+    while (!over && !stop_raised(r->o.stop)) {
+        struct err err = ERR_INIT;
+        uint64_t generation = generation_of(r);
+
+        if (run_once(r, &order, generation, &err))
+            over = end_job(r, generation, JOB_DONE, "");
+        else if (err.kind != ERR_NONE && err.kind != ERR_STOPPED && !may_try_again(r, &err))
+            over = end_job(r, generation, JOB_FAILED, err.text);
     }
-    if (done)
-        end_job(r, JOB_DONE, "");
     slots_give(r->o.slots);
 }
 
@@ -682,6 +710,13 @@ static void load_until_it_works(struct resyncer *r)
     r->last_purge = clock_mono();
 }
 
+/* An idle job keeps no connection: a hundred links would keep two hundred. */
+static void disconnect(struct resyncer *r)
+{
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        store_mysql_disconnect(r->resync.apply.stores[s]);
+}
+
 static void purge_conflicts(struct resyncer *r)
 {
     struct err err = ERR_INIT;
@@ -692,13 +727,7 @@ static void purge_conflicts(struct resyncer *r)
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         if (!store_mysql_purge_conflicts(r->resync.apply.stores[s], 0, &err))
             log_debug("old conflicts stay for now: %s", err.text);
-}
-
-/* An idle job keeps no connection: a hundred links would keep two hundred. */
-static void disconnect(struct resyncer *r)
-{
-    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-        store_mysql_disconnect(r->resync.apply.stores[s]);
+    disconnect(r);
 }
 
 static bool wait_for_job(struct resyncer *r)

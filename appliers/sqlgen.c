@@ -401,7 +401,7 @@ void sqlgen_estimate(const struct link *link, enum side side, struct buf *out)
 {
     const struct table *t = link->table[side];
 
-    buf_adds(out, "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA=");
+    buf_adds(out, "SELECT TABLE_ROWS,AVG_ROW_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA=");
     db_quote_text(out, t->db, strlen(t->db));
     buf_adds(out, " AND TABLE_NAME=");
     db_quote_text(out, t->name, strlen(t->name));

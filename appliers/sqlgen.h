@@ -70,7 +70,7 @@ void sqlgen_conflicts(const char *state_db, const struct link *link, enum side s
 /* Deletes those with ids up to here, and those that are older than the link keeps them. */
 void sqlgen_purge_conflicts(const char *state_db, const struct link *link, enum side side, uint64_t up_to,
                             struct buf *out);
-/* One number: about how many rows the table has. */
+/* Two numbers: about how many rows the table has, and how many bytes one has on average. */
 void sqlgen_estimate(const struct link *link, enum side side, struct buf *out);
 void sqlgen_release(const char *state_db, const struct link *link, enum side side, const struct key *keys,
                     size_t count, struct buf *out);

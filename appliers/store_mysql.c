@@ -927,7 +927,7 @@ bool store_mysql_purge_conflicts(struct store *s, uint64_t up_to, struct err *er
     return query_control(m, 0, NULL, err);
 }
 
-bool store_mysql_estimate(struct store *s, uint64_t *ret_rows, struct err *err)
+bool store_mysql_estimate(struct store *s, uint64_t *ret_rows, uint64_t *ret_row_bytes, struct err *err)
 {
     struct store_mysql *m = self_of(s);
     struct db_result *r = NULL;
@@ -938,7 +938,10 @@ bool store_mysql_estimate(struct store *s, uint64_t *ret_rows, struct err *err)
     sqlgen_estimate(s->link, s->side, &m->packet);
     if (!dbconn_query(m->conn, m->packet.data, m->packet.len, 0, &r, err))
         return table_failed(m, err);
-    *ret_rows = db_result_next(r) ? number_of(r, 0) : 0;
+    bool has = db_result_next(r);
+
+    *ret_rows = has ? number_of(r, 0) : 0;
+    *ret_row_bytes = has ? number_of(r, 1) : 0;
     db_result_free(r);
     return true;
 }

@@ -24,8 +24,8 @@ bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state
 bool store_mysql_load_conflicts(struct store *s, struct conflicts *to, struct err *err);
 /* Deletes those with ids up to here, and those that are too old. */
 bool store_mysql_purge_conflicts(struct store *s, uint64_t up_to, struct err *err);
-/* About how many rows the table has. */
-bool store_mysql_estimate(struct store *s, uint64_t *ret_rows, struct err *err);
+/* About how many rows the table has, and how many bytes one of them. */
+bool store_mysql_estimate(struct store *s, uint64_t *ret_rows, uint64_t *ret_row_bytes, struct err *err);
 void store_mysql_shutdown(struct store *s); /* from any thread, see dbconn_shutdown() */
 
 #endif

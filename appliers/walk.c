@@ -17,6 +17,7 @@
  */
 #include "appliers/walk.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,7 @@ static void index_build(struct index *x, const struct store_rows *rows, struct a
 static void add_pair(struct walk_chunk *c, const struct link *link, const struct key *key,
                      const struct value *left, const struct value *right)
 {
+    assert(key != NULL);
     c->pairs[c->npairs++] = (struct walk_pair){*key, {left, right}, decide_same(link, left, right)};
 }
 

@@ -119,22 +119,24 @@ static const struct command commands[] = {
     {.name = "verify",
      .usage = "verify -c FILE [--link L] [--repair] [--json]",
      .summary = "compare both tables row by row and say where they differ",
-     .text = "Reads both tables in chunks and compares plain values: a column that is encrypted on one\n"
-             "side is decrypted first. Works whether the daemon runs or not. Rows that are on their\n"
-             "way while it reads are looked at again until they settle; what differs still is told,\n"
-             "by its key and its columns, never by a value. Without --repair nothing is written.\n"
-             "\n"
-             "  -c, --config FILE   the config\n"
-             "      --link L        this link alone; without it all of them\n"
-             "      --repair        where something differs, resync the link under the conflict rule, by the\n"
-             "                      daemon if it runs, else by one that lives as long as it takes; then look again\n"
-             "      --json          the result as one JSON document\n"
-             "\n"
-             "Exit codes: 0  both tables are equal; with --repair: they are now\n"
-             "            1  something differs, or a server cannot be reached or refuses\n"
-             "            2  wrong usage or config\n"
-             "\n"
-             "Example: twinlog verify -c /etc/twinlog/twinlog.conf --link users\n",
+     .text =
+         "Reads both tables in chunks and compares plain values: a column that is encrypted on one\n"
+         "side is decrypted first. Works whether the daemon runs or not. Rows that are on their\n"
+         "way while it reads are looked at again until they settle; what differs still is told,\n"
+         "by its key and its columns, never by a value. Without --repair nothing is written.\n"
+         "\n"
+         "  -c, --config FILE   the config\n"
+         "      --link L        this link alone; without it all of them\n"
+         "      --repair        where something differs, resync the link under the conflict rule, by the\n"
+         "                      daemon if it runs, else by one that lives as long as it takes; then look "
+         "again\n"
+         "      --json          the result as one JSON document\n"
+         "\n"
+         "Exit codes: 0  both tables are equal; with --repair: they are now\n"
+         "            1  something differs, or a server cannot be reached or refuses\n"
+         "            2  wrong usage or config\n"
+         "\n"
+         "Example: twinlog verify -c /etc/twinlog/twinlog.conf --link users\n",
      .options = TAKES_CONFIG | TAKES_LINK | TAKES_REPAIR | TAKES_JSON,
      .run = cmd_verify},
     {.name = "quarantine",

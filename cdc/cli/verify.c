@@ -52,7 +52,7 @@ struct checked {
     struct buf seen; /* where they were when they last moved */
     mono_us moved_at;
 
-    bool again; /* these are looked at once more, after a repair */
+    bool again;       /* these are looked at once more, after a repair */
     struct key *keys; /* that differ; owned */
     size_t nkeys;
     json_t *json; /* of this link; NULL: text */
@@ -75,7 +75,8 @@ static bool direction_passed(json_t *directions, enum side from, const struct po
     struct pos applied = POS_INIT;
     struct err ignored = ERR_INIT;
     buf_addf(seen, "%s %s ", state, gtid);
-    *ret_down = *ret_down || strcmp(state, "halted") == 0 || strcmp(state, "stopped") == 0 || state[0] == '\0';
+    *ret_down = *ret_down || strcmp(state, "halted") == 0 || strcmp(state, "stopped") == 0 ||
+                state[0] == '\0';
     bool passed = strcmp(state, "streaming") == 0 && pos_parse_gtids(&applied, gtid, &ignored) &&
                   pos_covers(&applied, end);
     pos_done(&applied);
@@ -105,8 +106,8 @@ static enum verify_streams wait_passed(void *arg, const struct pos ends[2])
             return VERIFY_DOWN;
         return VERIFY_STOPPED;
     }
-    json_t *directions =
-        json_object_get(json_object_get(json_object_get(answer.json, "links"), j->config->name), "directions");
+    json_t *directions = json_object_get(
+        json_object_get(json_object_get(answer.json, "links"), j->config->name), "directions");
     bool left = direction_passed(directions, SIDE_LEFT, &ends[SIDE_LEFT], &seen, &down);
     bool right = direction_passed(directions, SIDE_RIGHT, &ends[SIDE_RIGHT], &seen, &down);
     ask_answer_done(&answer);
@@ -187,8 +188,8 @@ static void report(void *arg, enum check_level level, const char *text, const ch
 {
     struct checked *j = arg;
     if (level == CHECK_FAIL)
-        fprintf(stderr, "twinlog: link %s: %s%s%s\n", j->config->name, text, mend != NULL ? "; to mend it: " : "",
-                mend != NULL ? mend : "");
+        fprintf(stderr, "twinlog: link %s: %s%s%s\n", j->config->name, text,
+                mend != NULL ? "; to mend it: " : "", mend != NULL ? mend : "");
 }
 
 static bool load_table(struct checked *j, enum side side, struct table **ret_table, struct err *err)
@@ -216,10 +217,10 @@ static bool build(struct checked *j, struct err *err)
     j->link = link_build(j->config, tables[SIDE_LEFT], tables[SIDE_RIGHT], report, j);
     if (j->link == NULL)
         return false;
-    uint64_t rows[2];
+    uint64_t rows[2], row_bytes;
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
         j->stores[s] = store_mysql_new(&j->db[s], c->state_database, j->link, s);
-        if (!store_mysql_estimate(j->stores[s], &rows[s], err))
+        if (!store_mysql_estimate(j->stores[s], &rows[s], &row_bytes, err))
             return false;
     }
     j->expected = rows[SIDE_LEFT] > rows[SIDE_RIGHT] ? rows[SIDE_LEFT] : rows[SIDE_RIGHT];

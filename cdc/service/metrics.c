@@ -165,7 +165,7 @@ static void add_conflicts(struct status *s, struct buf *out)
         } reasons[] = {
             {"version", d->conflicts_version},     {"updated_at", d->conflicts_updated_at},
             {"authority", d->conflicts_authority}, {"delete_vs_update", d->conflicts_delete},
-            {"equal", d->conflicts_equal},
+            {"force", d->conflicts_force},         {"equal", d->conflicts_equal},
         };
         for (size_t j = 0; j < sizeof(reasons) / sizeof(reasons[0]); j++) {
             begin_direction(out, "twinlog_conflicts_total", d);

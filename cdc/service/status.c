@@ -211,6 +211,7 @@ static json_t *conflicts_json(struct direction_stats *d)
     json_object_set_new(o, "updated_at", document_count(d->conflicts_updated_at));
     json_object_set_new(o, "authority", document_count(d->conflicts_authority));
     json_object_set_new(o, "delete_vs_update", document_count(d->conflicts_delete));
+    json_object_set_new(o, "force", document_count(d->conflicts_force));
     json_object_set_new(o, "equal", document_count(d->conflicts_equal));
     return o;
 }

@@ -680,10 +680,12 @@ static void run_resync(struct actor *a)
         more = ok && walk_advance(&walk, &chunk);
         arena_reset(&arena);
     }
-    ok = ok && resync_end(&a->resync, &err);
-    if (ok)
+    ok = ok && reconcile_enter(&a->resync.apply, GATE_BOTH, &err);
+    if (ok) {
+        link_sync_set_order(a->world->sync[a->link], NULL);
+        link_sync_leave(a->world->sync[a->link], GATE_BOTH);
         a->resync_wanted = false;
-    else if (err.kind != ERR_BUSY && err.kind != ERR_RETRY && err.kind != ERR_STOPPED) {
+    } else if (err.kind != ERR_BUSY && err.kind != ERR_RETRY && err.kind != ERR_STOPPED) {
         fprintf(stderr, "a resync ended by itself: %s\n", err.text);
         abort();
     }
