@@ -88,7 +88,7 @@ struct chain {
     bool was_absent; /* the key was absent at some point of it */
 };
 
-enum verdict { SHARED, ON_ITS_WAY, DRIFTED, DOUBTFUL };
+enum verdict { SHARED, ON_ITS_WAY, DRIFTED, ALIKE, DOUBTFUL };
 
 struct looked {
     struct key key;
@@ -155,7 +155,7 @@ static struct looked *look_add(struct look *l, const struct key *k, const struct
     if (l->r->apply.link->loose_keys) {
         char *bytes = arena_alloc(&l->arena, k->len + 1);
 
-        if (link_sync_fold_key(k, bytes, &k2->folded.len))
+        if (link_sync_fold_key(l->r->apply.link, k, bytes, &k2->folded.len))
             k2->folded.data = bytes;
     }
     return k2;
@@ -165,8 +165,10 @@ static enum verdict judge(const struct link *link, const struct looked *k)
 {
     const struct chain *left = &k->chain[SIDE_LEFT], *right = &k->chain[SIDE_RIGHT];
 
-    if (k->doubtful || (left->any && right->any))
+    if (left->any && right->any)
         return DOUBTFUL;
+    if (k->doubtful)
+        return ALIKE;
     if (!left->any && !right->any)
         return decide_same(link, k->row[SIDE_LEFT], k->row[SIDE_RIGHT]) ? SHARED : DRIFTED;
     const struct chain *c = left->any ? left : right;
@@ -186,7 +188,7 @@ static void doubt_alike(struct look *l, const struct key *k)
     char *bytes = mem_alloc(k->len + 1);
     struct key folded = {NULL, 0};
 
-    if (link_sync_fold_key(k, bytes, &folded.len))
+    if (link_sync_fold_key(l->r->apply.link, k, bytes, &folded.len))
         folded.data = bytes;
     assert(l->keys != NULL);
     for (size_t i = 0; i < l->nkeys; i++)
@@ -204,7 +206,7 @@ size_t resync_count_apart(const struct link *link, const struct key *keys, size_
     while (n < nkeys && apart) {
         char *bytes = mem_alloc(keys[n].len + 1);
 
-        folded[n].data = link_sync_fold_key(&keys[n], bytes, &folded[n].len) ? bytes : NULL;
+        folded[n].data = link_sync_fold_key(link, &keys[n], bytes, &folded[n].len) ? bytes : NULL;
         if (folded[n].data == NULL)
             free(bytes);
         for (size_t i = 0; i < n && apart; i++)
@@ -352,6 +354,7 @@ struct settle {
     size_t nwrites[2];
     struct conflict_record *conflicts;
     size_t nconflicts;
+    size_t put_off; /* keys */
 };
 
 static bool lock_rows(struct settle *s, const struct key *keys, size_t nkeys, struct err *err)
@@ -422,6 +425,11 @@ static size_t plan(struct settle *s, bool parked, struct key *ret_doubtful)
         case SHARED: break;
         case ON_ITS_WAY: s->r->counts.left_alone++; break;
         case DRIFTED: plan_key(s, &l->keys[i]); break;
+        case ALIKE:
+            s->put_off += s->r->patient;
+            if (s->r->patient)
+                break;
+            __attribute__((fallthrough));
         case DOUBTFUL: ret_doubtful[ndoubtful++] = l->keys[i].key; break;
         }
     for (enum side side = SIDE_LEFT; side <= SIDE_RIGHT; side++) {
@@ -531,6 +539,9 @@ static bool settle_at_once(struct resync *r, const struct key *keys, size_t nkey
     if (ok) {
         *ret_ndoubtful = plan(&s, parked, ret_doubtful);
         ok = write_both(&s, err);
+        if (ok && s.put_off > 0)
+            ok = err_set(err, ERR_BUSY, 0,
+                         "changes are on their way of keys that a server may take for others");
     }
     if (!ok)
         rollback_both(r);

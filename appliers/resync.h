@@ -34,6 +34,8 @@ struct resync {
     const struct resync_streams *streams;
     struct job_order order;
     struct resync_counts counts;
+    bool patient; /* keys that are in doubt only because a server may take a pending key for them: ERR_BUSY, again later,
+                     instead of a reconcile */
     int64_t locked_us; /* how long the last transactions held their locks */
 };
 

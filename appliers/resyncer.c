@@ -47,6 +47,7 @@ enum {
     READ_ON_WITHIN_MS = 200,
     LET_OTHERS_MS = 50,
     RUN_LOW_MS = 250,
+    PATIENT_TRIES = 5, /* then keys in doubt are reconciled */
     WAKE_EVERY_MS = 500,
     PURGE_EVERY_S = 3600,
     SAME_TROUBLE_EVERY_S = 60,
@@ -514,6 +515,7 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
     struct arena arena;
 
     let_streams_go_on(r);
+    r->resync.patient = r->backoff.tries < PATIENT_TRIES;
     arena_init(&arena);
     bool ok = resync_scan(&r->resync, w, r->chunk_rows, &chunk, &keys, &nkeys, &arena, err);
 

@@ -346,6 +346,7 @@ static bool add_order_literal(const struct field *f, enum side side, const struc
 static bool add_bound(const struct link *link, enum side side, const struct key *key, char strict,
                       const char *last, struct buf *out, struct err *err)
 {
+    const size_t *order = link->walk != NULL ? link->walk : link->key;
     struct value *row = mem_alloc(link->nfields * sizeof *row);
     bool ok = key_to_row(link, key, row) || not_a_key(link, err);
 
@@ -353,7 +354,7 @@ static bool add_bound(const struct link *link, enum side side, const struct key 
     for (size_t i = 0; i < link->nkey && ok; i++) {
         buf_adds(out, i > 0 ? " OR (" : "(");
         for (size_t j = 0; j <= i && ok; j++) {
-            const struct field *f = &link->fields[link->key[j]];
+            const struct field *f = &link->fields[order[j]];
 
             if (j > 0)
                 buf_adds(out, " AND ");
@@ -364,7 +365,7 @@ static bool add_bound(const struct link *link, enum side side, const struct key 
                 buf_adds(out, last);
             else
                 buf_addc(out, strict);
-            ok = add_order_literal(f, side, &row[link->key[j]], out, err);
+            ok = add_order_literal(f, side, &row[order[j]], out, err);
         }
         buf_addc(out, ')');
     }
@@ -391,7 +392,7 @@ bool sqlgen_range(const struct link *link, enum side side, const struct key_rang
     for (size_t i = 0; i < link->nkey; i++) {
         if (i > 0)
             buf_addc(out, ',');
-        add_column_name(&link->fields[link->key[i]], side, out);
+        add_column_name(&link->fields[link->walk != NULL ? link->walk[i] : link->key[i]], side, out);
     }
     buf_addf(out, " LIMIT %zu", limit);
     return true;

@@ -233,7 +233,7 @@ static uint64_t map_get(const struct marker_map *m, const struct key *k)
     return map_slot(m, k, key_hash(k))->id;
 }
 
-bool link_sync_fold_key(const struct key *k, char *folded, size_t *ret_len)
+bool link_sync_fold_key(const struct link *link, const struct key *k, char *folded, size_t *ret_len)
 {
     size_t in = 0, out = 0;
 
@@ -250,9 +250,10 @@ bool link_sync_fold_key(const struct key *k, char *folded, size_t *ret_len)
         for (unsigned b = 0; b < 4; b++)
             folded[out++] = (char)(len >> 8 * b);
         for (size_t i = 0; i < len; i++) {
-            if (p[i] < ' ' || p[i] > '~')
+            if (!link->padded_keys && (p[i] < ' ' || p[i] > '~'))
                 return false;
-            folded[out++] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] - 'A' + 'a' : p[i]);
+            folded[out++] = (char)(!link->padded_keys && p[i] >= 'A' && p[i] <= 'Z' ? p[i] - 'A' + 'a'
+                                                                                    : p[i]);
         }
     }
     *ret_len = out;
@@ -264,7 +265,7 @@ static void announce_folded(struct link_sync *s, enum side log, const struct key
     struct key folded = {NULL, 0};
     char *bytes = mem_alloc(k->len + 1);
 
-    if (link_sync_fold_key(k, bytes, &folded.len)) {
+    if (link_sync_fold_key(s->link, k, bytes, &folded.len)) {
         folded.data = bytes;
         map_raise(&s->folded[log], &folded, id, s->passed[log]);
     } else if (id > s->highest_wild[log]) {
@@ -297,7 +298,7 @@ bool link_sync_maybe_superseded(const struct link_sync *s, enum side log, const 
         return false;
     char *bytes = mem_alloc(k->len + 1);
 
-    if (link_sync_fold_key(k, bytes, &folded.len)) {
+    if (link_sync_fold_key(s->link, k, bytes, &folded.len)) {
         folded.data = bytes;
         maybe = s->highest_wild[log] > passed || map_get(&s->folded[log], &folded) > passed;
     } else {

@@ -98,8 +98,8 @@ void link_sync_set_order(struct link_sync *s, const struct job_order *order); /*
 void link_sync_let_others(struct link_sync *s, uint32_t timeout_ms);
 /* What a case-insensitive or padding collation may take for the same, as the same bytes: ASCII letters in
  * lower case, no spaces at the end of a part. False where that is not enough: accents, ligatures and
- * characters that some collations ignore. folded has room for k->len + 1 bytes. */
-bool link_sync_fold_key(const struct key *k, char *folded, size_t *ret_len);
+ * characters that some collations ignore; never for padded keys. folded has room for k->len + 1 bytes. */
+bool link_sync_fold_key(const struct link *link, const struct key *k, char *folded, size_t *ret_len);
 
 /* A commit of a reconcile did not answer: whoever enters next must recover first. */
 bool link_sync_in_doubt(const struct link_sync *s);

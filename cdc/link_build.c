@@ -475,6 +475,21 @@ static void build_key(struct build *b)
                 l->key[i] = f;
 }
 
+/* Only numbers, dates and bytes are equal to a server exactly when their canonical texts are. Collations
+ * of MariaDB pad with spaces, those named _bin too, unless they say nopad. */
+static bool is_loose(const struct column *c)
+{
+    if (c->kind == COL_ENUM || c->kind == COL_SET)
+        return true;
+    return c->kind == COL_TEXT && (c->collation == NULL || strstr(c->collation, "nopad_bin") == NULL);
+}
+
+static bool is_by_bytes(const struct column *c)
+{
+    size_t len = c->collation != NULL ? strlen(c->collation) : 0;
+    return len >= 4 && strcmp(c->collation + len - 4, "_bin") == 0;
+}
+
 static void check_key_columns(struct build *b, enum side side)
 {
     char at[400];
@@ -489,9 +504,7 @@ static void check_key_columns(struct build *b, enum side side)
                 "%s is a key column and may be NULL; a row without a key cannot be found", at);
             buf_done(&mend);
         }
-        size_t len = c->collation != NULL ? strlen(c->collation) : 0;
-        bool exact = len >= 4 && strcmp(c->collation + len - 4, "_bin") == 0;
-        if (c->kind == COL_TEXT && len > 0 && !exact)
+        if (c->kind == COL_TEXT && c->collation != NULL && !is_by_bytes(c))
             say(b, CHECK_WARN, NULL,
                 "%s is a key column with collation %s: keys that differ only in what it ignores are one row",
                 at, c->collation);
@@ -501,22 +514,17 @@ static void check_key_columns(struct build *b, enum side side)
     }
 }
 
-/* Only numbers, dates and bytes are equal to a server exactly when their canonical texts are. Collations
- * of MariaDB pad with spaces, those named _bin too, unless they say nopad. */
-static bool is_loose(const struct column *c)
+static void find_loose_keys(struct link *l)
 {
-    if (c->kind == COL_ENUM || c->kind == COL_SET)
-        return true;
-    return c->kind == COL_TEXT && (c->collation == NULL || strstr(c->collation, "nopad_bin") == NULL);
-}
-
-static bool has_loose_keys(const struct link *l)
-{
+    l->padded_keys = true;
     for (size_t i = 0; i < l->nkey; i++)
-        for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-            if (is_loose(l->fields[l->key[i]].column[s]))
-                return true;
-    return false;
+        for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
+            const struct column *c = l->fields[l->key[i]].column[s];
+            if (!is_loose(c))
+                continue;
+            l->loose_keys = true;
+            l->padded_keys = l->padded_keys && c->kind == COL_TEXT && is_by_bytes(c);
+        }
 }
 
 /* Two keys of one side must be two keys of the other, and each side must be able to look for
@@ -542,6 +550,63 @@ static void check_key_collations(struct build *b)
             c[SIDE_LEFT]->collation, c[SIDE_RIGHT]->collation);
         buf_done(&mend);
     }
+}
+
+static bool same_labels(const struct column *a, const struct column *b)
+{
+    if (a->nlabels != b->nlabels)
+        return false;
+    for (size_t i = 0; i < a->nlabels; i++)
+        if (strcmp(a->labels[i], b->labels[i]) != 0)
+            return false;
+    return true;
+}
+
+/* A resync and a verify go through both tables in the order of the key, so it must be one order. */
+static void check_key_order(struct build *b)
+{
+    char left_at[400], right_at[400];
+    for (size_t i = 0; i < b->link->nkey; i++) {
+        const struct column *const *c = b->link->fields[b->link->key[i]].column;
+        bool by_number[2];
+        for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+            by_number[s] = c[s]->kind == COL_ENUM || c[s]->kind == COL_SET;
+        if (!by_number[SIDE_LEFT] && !by_number[SIDE_RIGHT])
+            continue;
+        if (c[SIDE_LEFT]->kind == c[SIDE_RIGHT]->kind && same_labels(c[SIDE_LEFT], c[SIDE_RIGHT]))
+            continue;
+        say(b, CHECK_FAIL, NULL,
+            "%s and %s are key columns that are sorted differently: a key column of ENUM or SET needs the "
+            "same labels "
+            "in the same order on both sides",
+            where(b, SIDE_LEFT, c[SIDE_LEFT], left_at), where(b, SIDE_RIGHT, c[SIDE_RIGHT], right_at));
+    }
+}
+
+/* The key's fields in the order of the left's index. */
+static void find_walk(struct build *b)
+{
+    struct link *l = b->link;
+    const struct table_key *left = l->index[SIDE_LEFT], *right = l->index[SIDE_RIGHT];
+    bool alike = true;
+    if (left == NULL || right == NULL)
+        return;
+    l->walk = mem_zalloc(l->nkey, sizeof(*l->walk));
+    for (size_t i = 0; i < l->nkey; i++)
+        for (size_t k = 0; k < l->nkey; k++) {
+            const struct field *f = &l->fields[l->key[k]];
+            if (f->column[SIDE_LEFT]->ordinal != left->columns[i])
+                continue;
+            l->walk[i] = l->key[k];
+            alike = alike && f->column[SIDE_RIGHT]->ordinal == right->columns[i];
+        }
+    if (!alike)
+        say(b, CHECK_WARN, NULL,
+            "the columns of the keys %s.%s.%s and %s.%s.%s stand in another order: a resync and a verify "
+            "read the right "
+            "table slowly",
+            l->table[SIDE_LEFT]->db, l->table[SIDE_LEFT]->name, left->name, l->table[SIDE_RIGHT]->db,
+            l->table[SIDE_RIGHT]->name, right->name);
 }
 
 static void check_key_index(struct build *b, enum side side)
@@ -702,7 +767,8 @@ struct link *link_build(const struct config_link *c, struct table *left, struct 
     build_key(&b);
     if (mapped) {
         check_key_collations(&b);
-        l->loose_keys = has_loose_keys(l);
+        check_key_order(&b);
+        find_loose_keys(l);
     }
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
         if (mapped) {
@@ -712,6 +778,8 @@ struct link *link_build(const struct config_link *c, struct table *left, struct 
         if (mapped && synced)
             check_unmapped(&b, s);
     }
+    if (mapped)
+        find_walk(&b);
     build_keyrings(&b);
     if (!b.failed)
         return l;

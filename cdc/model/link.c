@@ -10,6 +10,7 @@ void link_free(struct link *l)
         keyring_free(l->fields[i].keys);
     free(l->fields);
     free(l->key);
+    free(l->walk);
     for (int s = 0; s < 2; s++) {
         free(l->server[s]);
         table_free(l->table[s]);

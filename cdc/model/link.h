@@ -32,6 +32,8 @@ struct link {
     size_t nfields; /* mapped columns + 2 */
     size_t *key;    /* indexes into fields */
     size_t nkey;
+    size_t *
+        walk; /* the same indexes in the order of the left's index: to go through the tables by; NULL: as key */
     const struct table_key *index[2]; /* the UNIQUE index over the key, by side */
     const struct column *synced_at[2];
     enum side authority; /* wins a full tie */
@@ -39,8 +41,8 @@ struct link {
     size_t keep_conflicts; /* on record, at most; 0: none */
     uint32_t keep_conflict_days;
     size_t max_quarantined; /* keys that may wait; 0: no limit */
-    bool loose_keys;        /* a server may take keys of other bytes for the same: case, accents,
-                                       * spaces at the end */
+    bool loose_keys; /* a server may take keys of other bytes for the same: case, accents, spaces at the end */
+    bool padded_keys; /* then: spaces at the end, and nothing else */
 };
 
 /* Index into fields. */

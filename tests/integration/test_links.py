@@ -161,6 +161,22 @@ def test_all_types_to_their_ends(twin, shop, side):
     no_conflicts(twin, "things")
 
 
+def test_a_resync_takes_all_types_to_their_ends(twin, shop):
+    """Read by SELECT on one side and written on the other; then both sides read alike, and nothing is left to write."""
+    for name, values in EXTREMES.items():
+        for n, value in enumerate(values):
+            shop.insert(SIDES[n % 2], n, name, **{name: value})
+    shop.insert("left", 9, "nothing")
+    twin.start()
+    twin.daemon.wait_job()
+    wait_until("both links are resynced", lambda: twin.daemon.job("things")["state"] == "done")
+    twin.settle()
+    assert twin.daemon.trigger(link="things")[0] == 202
+    job = wait_until("it ends", lambda: twin.daemon.job("things")["state"] == "done" and twin.daemon.job("things"))
+    assert job["cause"] == "trigger" and job["rows_scanned"] == 1 + sum(len(v) for v in EXTREMES.values())
+    assert job["rows_written"] == 0, job
+
+
 def test_values_arrive_as_what_they_mean(twin, shop):
     twin.start()
     shop.insert("left", 1, "x", e="größe", s="red,gelb", latin="€ ž", u64=2**64 - 1, dec1="-0.500000", t3="-00:00:00.001",
