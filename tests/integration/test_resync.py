@@ -150,7 +150,7 @@ def test_verify_of_a_busy_pair_raises_no_false_alarm(running):
 
     def write(side):
         with running.servers[side].connect() as c, c.cursor() as cursor:
-            while not stop.is_set():
+            while not stop.wait(0.001 * SLOW):
                 cursor.execute(f"UPDATE {running.link.table(side)} SET sync_version = sync_version + 1 "
                                f"WHERE id = {random.randint(1, 15) + (15 if side == 'right' else 0)}")
 
