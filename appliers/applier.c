@@ -27,6 +27,7 @@
 #include "cdc/base/clock.h"
 #include "cdc/base/log.h"
 #include "cdc/base/mem.h"
+#include "cdc/base/once.h"
 
 enum {
     IDLE_WAIT_MS = 250,
@@ -37,7 +38,7 @@ enum {
     RETRY_QUARANTINE_KEYS = 50,
     OBSTACLES_EVERY_MS = 500,
     OBSTACLES_KEYS = 10, /* tried for each look: what is in the way of them may have moved */
-    LOG_SAME_ERROR_EVERY_MS = 60000,
+    TELL_AGAIN_AFTER_S = 60,
     TROUBLE_TOLD_AFTER_MS = 3000, /* a lock that is waited for so long is more than a passing one */
     BATCH_BYTES = 2 << 20,
 };
@@ -59,8 +60,7 @@ struct applier {
 
     struct backoff backoff;
     mono_us busy_since;
-    struct err last_error;
-    mono_us last_error_logged;
+    struct once trouble; /* since it last worked */
     mono_us last_ping, last_stored, last_retry, last_obstacles, idle_since;
     struct refusals refusals;
     bool anew; /* the next opening begins where the log ends */
@@ -150,28 +150,20 @@ static void drop_taken(struct applier *a)
     a->ntxs = 0; /* the queue has them until the feed is opened again */
 }
 
-/* A trouble that stays is told once, and then once a minute. */
 static void log_retry(struct applier *a, const struct err *err, uint32_t wait_ms)
 {
-    mono_us now = clock_mono();
-    bool same = a->last_error.kind == err->kind && a->last_error.code == err->code &&
-                strcmp(a->last_error.text, err->text) == 0;
-
-    if (same && mono_diff_us(now, a->last_error_logged) < LOG_SAME_ERROR_EVERY_MS * 1000LL)
-        return;
-    log_warn("%s, retry %u in %.1f s", err->text, a->backoff.tries, wait_ms / 1000.0);
-    a->last_error = *err;
-    a->last_error_logged = now;
+    if (once_is_news(&a->trouble, err->text, TELL_AGAIN_AFTER_S))
+        log_warn("%s, retry %u in %.1f s", err->text, a->backoff.tries, wait_ms / 1000.0);
 }
 
 static void recovered(struct applier *a)
 {
-    if (a->last_error.kind != ERR_NONE) {
+    if (a->trouble.text[0] != '\0') {
         log_info("works again after %u tries", a->backoff.tries);
         stat_text_set(&a->o.stats->reason, "");
     }
     backoff_reset(&a->backoff);
-    err_clear(&a->last_error);
+    once_clear(&a->trouble);
 }
 
 /* The next opening gives up what has been read so far. */

@@ -37,6 +37,7 @@
 #include "cdc/base/backoff.h"
 #include "cdc/base/log.h"
 #include "cdc/base/mem.h"
+#include "cdc/base/once.h"
 #include "cdc/base/wait.h"
 
 enum {
@@ -50,7 +51,7 @@ enum {
     PATIENT_TRIES = 5, /* then keys in doubt are reconciled */
     WAKE_EVERY_MS = 500,
     PURGE_EVERY_S = 3600,
-    SAME_TROUBLE_EVERY_S = 60,
+    TELL_AGAIN_AFTER_S = 60,
 };
 
 /* ---- Slots ---- */
@@ -120,8 +121,8 @@ struct resyncer {
     struct direction_stats stats; /* of what it reconciles: not shown */
     struct refusals refusals;
     struct backoff backoff;
-    struct err last_trouble;
-    mono_us last_trouble_at, last_purge;
+    struct once trouble;
+    mono_us last_purge;
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
 
     pthread_mutex_t lock;
@@ -361,17 +362,6 @@ static void show_trouble(struct resyncer *r, const char *text)
     pthread_mutex_unlock(&r->lock);
 }
 
-static void log_trouble(struct resyncer *r, const struct err *err)
-{
-    bool same = strcmp(r->last_trouble.text, err->text) == 0;
-
-    if (same && mono_diff_us(clock_mono(), r->last_trouble_at) < SAME_TROUBLE_EVERY_S * 1000000LL)
-        return;
-    r->last_trouble = *err;
-    r->last_trouble_at = clock_mono();
-    log_warn("resync waits: %s", err->text);
-}
-
 /* Whether there is any sense in trying again; waits if so. */
 static bool may_try_again(struct resyncer *r, struct err *err)
 {
@@ -389,7 +379,8 @@ static bool may_try_again(struct resyncer *r, struct err *err)
 
     if (r->backoff.tries > 5) { /* what passes by itself within a moment is no trouble */
         show_trouble(r, err->text);
-        log_trouble(r, err);
+        if (once_is_news(&r->trouble, err->text, TELL_AGAIN_AFTER_S))
+            log_warn("resync waits: %s", err->text);
     }
     stop_wait_ms(r->o.stop, wait_ms);
     return true;

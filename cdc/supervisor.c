@@ -31,6 +31,7 @@
 #include "cdc/base/backoff.h"
 #include "cdc/base/log.h"
 #include "cdc/base/mem.h"
+#include "cdc/base/once.h"
 #include "cdc/base/stop.h"
 #include "cdc/binlog/reader.h"
 #include "cdc/db/dbconn.h"
@@ -48,7 +49,7 @@ enum {
     EXIT_USAGE = 2,
     FIRST_RETRY_MS = 500,
     MAX_RETRY_MS = 10000,
-    LOG_SAME_ERROR_EVERY_S = 60,
+    TELL_AGAIN_AFTER_S = 60,
     LOCK_WAIT_S = 5, /* nothing is locked at the start; a session must have some value */
     MAX_PART_BYTES = 1024 * 1024,
     WATCH_EVERY_MS = 1000,
@@ -65,8 +66,7 @@ struct node {
     struct feed **feeds; /* all that read from here */
     size_t nfeeds;
     struct reader *reader;
-    struct err last_error; /* of the start, as last logged */
-    mono_us logged_at;
+    struct once trouble; /* of the start */
 };
 
 struct pair {
@@ -131,16 +131,10 @@ static void on_fatal(void *arg, const struct err *err)
 
 static void node_waits(struct node *n, const struct err *err)
 {
-    mono_us now = clock_mono();
-    bool same = strcmp(n->last_error.text, err->text) == 0;
-
     n->stats->state = RUN_CONNECTING;
     stat_text_set(&n->stats->reason, err->text);
-    if (same && mono_diff_us(now, n->logged_at) < LOG_SAME_ERROR_EVERY_S * 1000000LL)
-        return;
-    log_warn("%s; nothing is started before it answers, tries go on", err->text);
-    n->last_error = *err;
-    n->logged_at = now;
+    if (once_is_news(&n->trouble, err->text, TELL_AGAIN_AFTER_S))
+        log_warn("%s; nothing is started before it answers, tries go on", err->text);
 }
 
 static void node_answers(struct node *n)

@@ -32,6 +32,7 @@
 #include "cdc/base/clock.h"
 #include "cdc/base/log.h"
 #include "cdc/base/mem.h"
+#include "cdc/base/once.h"
 #include "cdc/binlog/assemble.h"
 #include "cdc/db/stream.h"
 #include "cdc/db/tableinfo.h"
@@ -39,7 +40,7 @@
 #define PUT_STEP_MS 100
 #define WISH_STEP_MS 200
 #define PATIENCE_MS 500 /* for the other feeds' wishes at a start */
-#define SAME_FAILURE_US ((int64_t)60 * 1000000)
+#define TELL_AGAIN_AFTER_S 60
 #define DEFINITION_LOCK_S 10 /* an ALTER that is being committed */
 
 /* What the reader knows of a feed beside what assemble.c does. */
@@ -71,8 +72,7 @@ struct reader {
     bool patient;   /* more wishes are likely to come at once */
     bool halted;    /* the last feed has been given up */
 
-    char failure[sizeof(((struct err *)0)->text)]; /* the last one logged */
-    mono_us failure_at;
+    struct once failure;
 };
 
 /* ---- waking ---- */
@@ -363,15 +363,10 @@ static void leave_outlets(struct reader *r)
 
 /* ---- failures ---- */
 
-/* The same again and again is worth a line a minute. */
 static void log_failure(struct reader *r, const struct err *err, uint32_t wait_ms)
 {
-    mono_us now = clock_mono();
-    bool same = strcmp(r->failure, err->text) == 0;
-    if (same && mono_diff_us(now, r->failure_at) < SAME_FAILURE_US)
+    if (!once_is_news(&r->failure, err->text, TELL_AGAIN_AFTER_S))
         return;
-    snprintf(r->failure, sizeof(r->failure), "%s", err->text);
-    r->failure_at = now;
     log_position(r);
     log_warn("%s; try %u in %u.%u s", err->text, r->backoff.tries + 1, wait_ms / 1000, wait_ms % 1000 / 100);
 }
@@ -448,7 +443,7 @@ static bool open_stream(struct reader *r, struct err *err)
         return err_set(err, ERR_STOPPED, 0, "no feed to serve");
     }
     r->published = false;
-    set_state(r, RUN_CONNECTING, r->failure);
+    set_state(r, RUN_CONNECTING, r->failure.text);
     if (is_woken(r))
         ok = err_set(err, ERR_STOPPED, 0, "woken");
     else
@@ -467,7 +462,7 @@ static void streams(struct reader *r)
     set_state(r, RUN_STREAMING, "");
     log_position(r);
     log_info("%s", r->backoff.tries > 0 ? "streaming again" : "streaming");
-    r->failure[0] = '\0';
+    once_clear(&r->failure);
 }
 
 static bool pump_one(struct reader *r, bool *first, struct err *err)

@@ -1,0 +1,78 @@
+/* What stays is told once and then once in a while; what changes is told at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "cdc/base/once.h"
+
+enum { AGAIN_S = 60 };
+
+static void pass_seconds(struct once *o, int64_t s) { o->told_at.v -= s * 1000000; }
+
+static void test_what_is_news(void **state)
+{
+    static const struct {
+        int64_t seconds_later;
+        const char *text;
+        bool news;
+    } steps[] = {
+        {0, "refused", true},  {0, "refused", false}, {59, "refused", false}, {1, "refused", true},
+        {1, "refused", false}, {0, "timeout", true},  {0, "refused", true},   {0, "refused, twice", true},
+        {0, "refused", true},  {600, "gone", true},   {1, "gone", false},
+    };
+    struct once o = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        pass_seconds(&o, steps[i].seconds_later);
+        assert_int_equal(once_is_news(&o, steps[i].text, AGAIN_S), steps[i].news);
+    }
+    assert_string_equal(o.text, "gone");
+}
+
+static void test_what_is_over_is_news_again(void **state)
+{
+    struct once o = {0};
+
+    (void)state;
+    assert_string_equal(o.text, "");
+    assert_true(once_is_news(&o, "refused", AGAIN_S));
+    once_clear(&o);
+    assert_string_equal(o.text, "");
+    assert_true(once_is_news(&o, "refused", AGAIN_S));
+    assert_true(once_is_news(&o, "refused", 0)); /* each time */
+    assert_true(once_is_news(&o, "", AGAIN_S));  /* no text is no trouble that was told */
+    assert_true(once_is_news(&o, "", AGAIN_S));
+}
+
+static void test_a_text_that_does_not_fit_is_the_same_all_the_same(void **state)
+{
+    struct once o = {0};
+    char text[2 * sizeof o.text];
+
+    (void)state;
+    for (size_t len = sizeof o.text - 2; len < sizeof o.text + 2; len++) {
+        memset(text, 'x', len);
+        text[len] = '\0';
+        once_clear(&o);
+        assert_true(once_is_news(&o, text, AGAIN_S));
+        assert_int_equal(strlen(o.text), len < sizeof o.text ? len : sizeof o.text - 1);
+        assert_false(once_is_news(&o, text, AGAIN_S));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_news),
+        cmocka_unit_test(test_what_is_over_is_news_again),
+        cmocka_unit_test(test_a_text_that_does_not_fit_is_the_same_all_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
