@@ -10,8 +10,10 @@
  * - items are freed outside the lock: freeing a large transaction takes a while,
  *   and the other end need not wait for it.
  *
- * Both ends wait for the one condition and look for themselves; with one thread
- * at each end at most one of them can be waiting, so nobody is woken for nothing.
+ * All wait for the one condition and look for themselves: a producer for room, a
+ * consumer for an item, which with queue_peek() need not be the first, so that both may
+ * wait at once, and others for what has been popped (queue_wait_pops). Each change
+ * wakes them all. They are few, and most changes find nobody waiting.
  */
 #include "cdc/base/queue.h"
 

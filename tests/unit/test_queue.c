@@ -194,6 +194,144 @@ static void wake_is_not_lost(void **state)
     queue_done(&q);
 }
 
+static void expect_peek(struct queue *q, size_t i, uint64_t number)
+{
+    void *item = NULL;
+    assert_int_equal(queue_peek(q, i, 0, &item), QUEUE_OK);
+    assert_int_equal(((struct item *)item)->number, number);
+}
+
+static void what_is_peeked_stays(void **state)
+{
+    struct queue q;
+    void *item = NULL;
+    (void)state;
+
+    queue_init(&q, 100, item_free);
+    assert_int_equal(queue_peek(&q, 0, 0, &item), QUEUE_TIMEOUT);
+    assert_int_equal(queue_puts(&q), 0);
+    put_number(&q, 1, 30, QUEUE_OK);
+    put_number(&q, 2, 30, QUEUE_OK);
+    put_number(&q, 3, 40, QUEUE_OK);
+    put_number(&q, 4, 1, QUEUE_TIMEOUT);
+    expect_peek(&q, 0, 1);
+    expect_peek(&q, 2, 3);
+    expect_peek(&q, 1, 2);
+    assert_int_equal(queue_peek(&q, 3, 0, &item), QUEUE_TIMEOUT);
+    expect_size(&q, 3, 100);
+    put_number(&q, 5, 1, QUEUE_TIMEOUT); /* it counts in the bytes until it is popped */
+    assert_int_equal(queue_puts(&q), 3);
+
+    queue_pop(&q, 0);
+    expect_size(&q, 3, 100);
+    queue_pop(&q, 1);
+    assert_int_equal(atomic_load(&alive), 2);
+    expect_size(&q, 2, 70);
+    expect_peek(&q, 0, 2);
+    put_number(&q, 6, 30, QUEUE_OK);
+    assert_int_equal(take_number(&q), 2); /* both ways of taking go together */
+    expect_peek(&q, 1, 6);
+
+    queue_close(&q);
+    expect_peek(&q, 1, 6);
+    assert_int_equal(queue_peek(&q, 2, 600000, &item), QUEUE_CLOSED);
+    queue_pop(&q, 2);
+    assert_int_equal(atomic_load(&alive), 0);
+    assert_int_equal(queue_peek(&q, 0, 600000, &item), QUEUE_CLOSED);
+    assert_int_equal(queue_puts(&q), 4);
+    assert_null(item);
+    queue_done(&q);
+}
+
+static void peek_waits_and_is_woken(void **state)
+{
+    struct queue q;
+    void *item = NULL;
+    (void)state;
+
+    queue_init(&q, 100, item_free);
+    put_number(&q, 1, 10, QUEUE_OK);
+    mono_us before = clock_mono();
+    assert_int_equal(queue_peek(&q, 1, 20, &item), QUEUE_TIMEOUT);
+    assert_in_range(mono_diff_us(clock_mono(), before), 20000, 60000000);
+    queue_wake(&q);
+    assert_int_equal(queue_peek(&q, 0, 600000, &item), QUEUE_OK);
+    assert_int_equal(queue_peek(&q, 1, 600000, &item), QUEUE_TIMEOUT); /* at once */
+    queue_done(&q);
+}
+
+struct visited {
+    uint64_t next;
+    size_t count;
+};
+
+static void visit_number(void *arg, void *item)
+{
+    struct visited *v = arg;
+    if (((struct item *)item)->number != v->next)
+        fail_msg("visited %ju, wanted %ju", (uintmax_t)((struct item *)item)->number, (uintmax_t)v->next);
+    v->next++;
+    v->count++;
+}
+
+/* Against a model: what is in the queue are the numbers from out to in. */
+static void peek_pop_and_each_at_random(void **state)
+{
+    struct queue q;
+    uint64_t in = 0, out = 0;
+    uint32_t seed = 99;
+    (void)state;
+
+    queue_init(&q, 1000000, item_free);
+    for (int round = 0; round < 20000; round++) {
+        seed = seed * 1664525u + 1013904223u;
+        uint32_t pick = seed >> 8, length = (uint32_t)(in - out);
+        if (pick % 5 < 2 || (pick % 5 == 2 && round < 5000)) {
+            put_number(&q, in++, 7, QUEUE_OK);
+        } else if (pick % 97 == 0) {
+            queue_restart(&q);
+            out = in;
+        } else if (length > 0) {
+            uint32_t n = pick / 5 % 4 < length ? pick / 5 % 4 : length;
+            queue_pop(&q, n);
+            out += n;
+        }
+        if (out < in)
+            expect_peek(&q, pick / 7 % (in - out), out + pick / 7 % (in - out));
+        struct visited v = {out, 0};
+        if (pick % 16 == 0)
+            queue_each(&q, visit_number, &v);
+        assert_true(v.count == 0 || v.count == in - out);
+        expect_size(&q, in - out, 7 * (in - out));
+        assert_int_equal(atomic_load(&alive), in - out);
+        assert_int_equal(queue_puts(&q), in);
+        assert_true(queue_wait_pops(&q, out, 0));
+        assert_false(queue_wait_pops(&q, out + 1, 0));
+    }
+    queue_done(&q);
+    assert_int_equal(atomic_load(&alive), 0);
+}
+
+static void waiting_for_pops_times_out(void **state)
+{
+    struct queue q;
+    (void)state;
+
+    queue_init(&q, 100, item_free);
+    assert_true(queue_wait_pops(&q, 0, 0));
+    put_number(&q, 1, 10, QUEUE_OK);
+    put_number(&q, 2, 10, QUEUE_OK);
+    queue_pop(&q, 1);
+    mono_us before = clock_mono();
+    assert_false(queue_wait_pops(&q, 2, 20));
+    assert_in_range(mono_diff_us(clock_mono(), before), 20000, 60000000);
+    queue_restart(&q); /* what it throws away counts */
+    assert_true(queue_wait_pops(&q, 2, 600000));
+    assert_int_equal(queue_puts(&q), 2);
+    assert_false(queue_wait_pops(&q, 3, 0));
+    queue_done(&q);
+}
+
 /* --- two threads ---------------------------------------------------------- */
 
 struct waiter {
@@ -222,9 +360,26 @@ static void *put_waiting(void *arg)
     return NULL;
 }
 
+static void *peek_waiting(void *arg)
+{
+    struct waiter *w = arg;
+    void *item = NULL;
+    w->result = queue_peek(w->q, 1, 600000, &item);
+    return NULL;
+}
+
+static void *pops_waiting(void *arg)
+{
+    struct waiter *w = arg;
+    w->result = queue_wait_pops(w->q, 1, 600000) ? QUEUE_OK : QUEUE_TIMEOUT;
+    return NULL;
+}
+
 static void do_put(struct queue *q) { put_number(q, 1, 10, QUEUE_OK); }
 
 static void do_take(struct queue *q) { take_number(q); }
+
+static void do_pop(struct queue *q) { queue_pop(q, 1); }
 
 static void do_restart(struct queue *q) { queue_restart(q); }
 
@@ -235,10 +390,15 @@ static void waits_end(void **state)
         void *(*wait)(void *arg);
         void (*end)(struct queue *q);
         enum queue_result result;
+        size_t first_bytes; /* of an item that is there before; 0: none is */
     } cases[] = {
-        {take_waiting, do_put, QUEUE_OK},          {take_waiting, queue_close, QUEUE_CLOSED},
-        {take_waiting, queue_wake, QUEUE_TIMEOUT}, {put_waiting, do_take, QUEUE_OK},
-        {put_waiting, do_restart, QUEUE_STALE},    {put_waiting, queue_close, QUEUE_CLOSED},
+        {take_waiting, do_put, QUEUE_OK, 0},           {take_waiting, queue_close, QUEUE_CLOSED, 0},
+        {take_waiting, queue_wake, QUEUE_TIMEOUT, 0},  {put_waiting, do_take, QUEUE_OK, 60},
+        {put_waiting, do_pop, QUEUE_OK, 60},           {put_waiting, do_restart, QUEUE_STALE, 60},
+        {put_waiting, queue_close, QUEUE_CLOSED, 60},  {peek_waiting, do_put, QUEUE_OK, 20},
+        {peek_waiting, queue_wake, QUEUE_TIMEOUT, 20}, {peek_waiting, queue_close, QUEUE_CLOSED, 20},
+        {pops_waiting, do_take, QUEUE_OK, 20},         {pops_waiting, do_pop, QUEUE_OK, 20},
+        {pops_waiting, do_restart, QUEUE_OK, 20},
     };
     (void)state;
 
@@ -247,8 +407,8 @@ static void waits_end(void **state)
             struct queue q;
             pthread_t thread;
             queue_init(&q, 60, item_free);
-            if (cases[i].wait == put_waiting)
-                put_number(&q, 0, 60, QUEUE_OK);
+            if (cases[i].first_bytes > 0)
+                put_number(&q, 0, cases[i].first_bytes, QUEUE_OK);
             struct waiter w = {&q, queue_generation(&q), QUEUE_OK};
             assert_int_equal(pthread_create(&thread, NULL, cases[i].wait, &w), 0);
             if (round % 2 == 1)
@@ -334,13 +494,101 @@ static void nothing_old_after_a_restart(void **state)
     assert_true(taken > restarts && p.made >= taken && p.stale > 0);
 }
 
+struct peeker {
+    struct queue *q;
+    atomic_bool done;
+};
+
+/* Numbers what it puts by how much it has put before, in whatever generation. */
+static void *number_all(void *arg)
+{
+    struct peeker *p = arg;
+    uint64_t number = 0;
+
+    while (!atomic_load(&p->done)) {
+        uint64_t generation = queue_generation(p->q);
+        struct item *i = item_new(generation, number);
+        if (queue_put(p->q, generation, i, number % 13 * 10, 1) == QUEUE_OK)
+            number++;
+        else
+            item_free(i);
+    }
+    return NULL;
+}
+
+/* Looks at a few, then lets go of them, or of all. */
+static void *peek_and_pop(void *arg)
+{
+    struct peeker *p = arg;
+    uint32_t seed = 5;
+
+    while (!atomic_load(&p->done)) {
+        void *item;
+        size_t n = 0;
+        seed = seed * 1664525u + 1013904223u;
+        while (n <= (seed >> 8) % 4 && queue_peek(p->q, n, n == 0, &item) == QUEUE_OK)
+            n++;
+        if ((seed >> 16) % 50 == 0)
+            queue_restart(p->q);
+        else
+            queue_pop(p->q, n);
+    }
+    return NULL;
+}
+
+struct floor {
+    uint64_t number;
+    bool broken;
+};
+
+static void look_below(void *arg, void *item)
+{
+    struct floor *f = arg;
+    f->broken = f->broken || ((struct item *)item)->number < f->number;
+}
+
+/* Once so many have been popped as had been put, nothing of that is there any more. */
+static void what_was_put_has_gone_after_the_wait(void **state)
+{
+    struct queue q;
+    struct peeker p = {.q = &q};
+    pthread_t producer, consumer;
+    struct floor f;
+    (void)state;
+
+    queue_init(&q, 400, item_free);
+    assert_int_equal(pthread_create(&producer, NULL, number_all, &p), 0);
+    assert_int_equal(pthread_create(&consumer, NULL, peek_and_pop, &p), 0);
+    do {
+        f = (struct floor){queue_puts(&q), false};
+        assert_true(queue_wait_pops(&q, f.number, 600000));
+        queue_each(&q, look_below, &f);
+        assert_false(f.broken);
+        sched_yield();
+    } while (f.number < 3000);
+    atomic_store(&p.done, true);
+    pthread_join(producer, NULL);
+    pthread_join(consumer, NULL);
+    queue_done(&q);
+    assert_int_equal(atomic_load(&alive), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_order),          cmocka_unit_test(bound_is_in_bytes),
-        cmocka_unit_test(times_out),         cmocka_unit_test(restart_begins_a_generation),
-        cmocka_unit_test(closed_is_drained), cmocka_unit_test(wake_is_not_lost),
-        cmocka_unit_test(waits_end),         cmocka_unit_test(nothing_old_after_a_restart),
+        cmocka_unit_test(in_order),
+        cmocka_unit_test(bound_is_in_bytes),
+        cmocka_unit_test(times_out),
+        cmocka_unit_test(restart_begins_a_generation),
+        cmocka_unit_test(closed_is_drained),
+        cmocka_unit_test(wake_is_not_lost),
+        cmocka_unit_test(what_is_peeked_stays),
+        cmocka_unit_test(peek_waits_and_is_woken),
+        cmocka_unit_test(peek_pop_and_each_at_random),
+        cmocka_unit_test(waiting_for_pops_times_out),
+        cmocka_unit_test(waits_end),
+        cmocka_unit_test(nothing_old_after_a_restart),
+        cmocka_unit_test(what_was_put_has_gone_after_the_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
