@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include <stdatomic.h>
+#include <time.h>
+
 #include "cdc/model/feed.h"
 
 static struct pos at(uint64_t seq)
@@ -30,6 +33,7 @@ static void set_read(struct feed_source *s, uint64_t seq, uint64_t epoch)
     pthread_mutex_lock(&s->lock);
     pos_move(&s->read, &p);
     s->epoch = epoch;
+    feed_source_moved(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -159,6 +163,223 @@ static void no_position_is_none(void **state)
     assert_true(feed_idle_pos(&f, &p, &foreign));
     assert_string_equal(p.file, "bin.1");
     pos_done(&p);
+    feed_done(&f);
+    feed_source_done(&source);
+}
+
+/* --- waiting for what the reader has read ---------------------------------- */
+
+static bool wait_read(struct feed *f, uint64_t seq, uint32_t timeout_ms)
+{
+    struct pos p = at(seq);
+    bool ok = feed_wait_read(f, &p, timeout_ms);
+    pos_done(&p);
+    return ok;
+}
+
+static bool wait_applied(struct feed *f, uint64_t seq, uint32_t timeout_ms)
+{
+    struct pos p = at(seq);
+    bool ok = feed_wait_applied(f, &p, timeout_ms);
+    pos_done(&p);
+    return ok;
+}
+
+static void put_one(struct feed *f)
+{
+    assert_int_equal(queue_put(&f->queue, queue_generation(&f->queue), tx_new(), 10, 0), QUEUE_OK);
+}
+
+static void end_feed(struct feed *f, bool lost)
+{
+    pthread_mutex_lock(&f->lock);
+    *(lost ? &f->lost : &f->halted) = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void what_counts_as_read(void **state)
+{
+    struct feed_source source;
+    struct feed f;
+    uint64_t seq = 0, generation = 0;
+    (void)state;
+
+    feed_source_init(&source);
+    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    set_read(&source, 50, 4);
+    assert_false(wait_read(&f, 5, 0)); /* never opened */
+    open_at(&f, 10, 0);
+    assert_false(wait_read(&f, 5, 0)); /* not resumed */
+    assert_true(resume(&f, 5, &seq, &generation));
+    assert_false(wait_read(&f, 5, 0)); /* 50 was read by the stream before */
+    set_read(&source, 12, 5);
+    assert_true(wait_read(&f, 12, 0));
+    assert_true(wait_read(&f, 5, 600000));
+    assert_false(wait_read(&f, 13, 0));
+    set_read(&source, 7, 6); /* opened again further back: 12 is read again before it counts */
+    assert_false(wait_read(&f, 12, 0));
+    assert_true(wait_read(&f, 7, 0));
+
+    /* Read, and applied once what was put by then has been popped. */
+    put_one(&f);
+    put_one(&f);
+    set_read(&source, 20, 6);
+    assert_true(wait_read(&f, 20, 0));
+    assert_false(wait_applied(&f, 20, 0));
+    queue_pop(&f.queue, 1);
+    assert_false(wait_applied(&f, 20, 0));
+    queue_pop(&f.queue, 1);
+    assert_true(wait_applied(&f, 20, 0));
+    assert_false(wait_applied(&f, 21, 0));
+    put_one(&f); /* one more is one more to wait for */
+    assert_false(wait_applied(&f, 20, 0));
+
+    for (int lost = 0; lost < 2; lost++) {
+        end_feed(&f, lost != 0);
+        assert_false(wait_read(&f, 7, 600000)); /* at once: nothing more will come */
+        assert_false(wait_applied(&f, 7, 600000));
+        open_at(&f, 7, 0);
+        assert_true(resume(&f, 6, &seq, &generation));
+        assert_true(wait_read(&f, 7, 0));
+        assert_true(wait_applied(&f, 7, 0)); /* the restart threw away what was queued */
+    }
+    feed_done(&f);
+    feed_source_done(&source);
+}
+
+static void waiting_ends_in_time(void **state)
+{
+    struct feed_source source;
+    struct feed f;
+    uint64_t seq = 0, generation = 0;
+    (void)state;
+
+    feed_source_init(&source);
+    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    open_at(&f, 1, 0);
+    assert_true(resume(&f, 1, &seq, &generation));
+    set_read(&source, 5, 1);
+    put_one(&f);
+    mono_us before = clock_mono();
+    assert_false(wait_read(&f, 6, 30));
+    assert_in_range(mono_diff_us(clock_mono(), before), 29000, 60000000);
+    before = clock_mono();
+    assert_false(wait_applied(&f, 5, 30));
+    assert_in_range(mono_diff_us(clock_mono(), before), 29000, 60000000);
+    feed_done(&f);
+    feed_source_done(&source);
+}
+
+struct feed_waiter {
+    struct feed *feed;
+    bool (*wait)(struct feed *f, uint64_t seq, uint32_t timeout_ms);
+    bool result;
+};
+
+static void *wait_for_five(void *arg)
+{
+    struct feed_waiter *w = arg;
+    w->result = w->wait(w->feed, 5, 600000);
+    return NULL;
+}
+
+static void do_read(struct feed *f) { set_read(f->source, 5, 1); }
+
+static void do_read_in_steps(struct feed *f)
+{
+    for (uint64_t seq = 2; seq <= 5; seq++)
+        set_read(f->source, seq, 1);
+}
+
+static void do_read_and_apply(struct feed *f)
+{
+    set_read(f->source, 6, 1);
+    queue_pop(&f->queue, 1);
+}
+
+static void do_lose(struct feed *f) { end_feed(f, true); }
+
+static void do_halt(struct feed *f) { end_feed(f, false); }
+
+/* What ends a wait of ten minutes, begun before it or behind it. */
+static void waits_end(void **state)
+{
+    static const struct {
+        bool (*wait)(struct feed *f, uint64_t seq, uint32_t timeout_ms);
+        void (*end)(struct feed *f);
+        bool result;
+    } cases[] = {
+        {wait_read, do_read, true},  {wait_read, do_read_in_steps, true},     {wait_read, do_lose, false},
+        {wait_read, do_halt, false}, {wait_applied, do_read_and_apply, true}, {wait_applied, do_lose, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (int round = 0; round < 6; round++) {
+            struct feed_source source;
+            struct feed f;
+            uint64_t seq = 0, generation = 0;
+            pthread_t thread;
+
+            feed_source_init(&source);
+            feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+            open_at(&f, 1, 0);
+            assert_true(resume(&f, 1, &seq, &generation));
+            set_read(&source, 1, 1);
+            put_one(&f);
+            struct feed_waiter w = {&f, cases[i].wait, !cases[i].result};
+            assert_int_equal(pthread_create(&thread, NULL, wait_for_five, &w), 0);
+            if (round % 2 == 1)
+                nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
+            cases[i].end(&f);
+            pthread_join(thread, NULL);
+            assert_int_equal(w.result, cases[i].result);
+            feed_done(&f);
+            feed_source_done(&source);
+        }
+    }
+}
+
+/* Waits for each place in turn, as soon as it is told of the one before. */
+struct ping_pong {
+    struct feed *feed;
+    atomic_uint_fast64_t seen;
+};
+
+static void *follow(void *arg)
+{
+    struct ping_pong *p = arg;
+    for (uint64_t seq = 2; seq <= 200; seq++)
+        if (wait_read(p->feed, seq, 600000))
+            atomic_store(&p->seen, seq);
+    return NULL;
+}
+
+/* A move wakes at once: steps of 20 ms would take four seconds for what takes a few milliseconds. */
+static void a_move_wakes_at_once(void **state)
+{
+    struct feed_source source;
+    struct feed f;
+    struct ping_pong p = {.feed = &f};
+    uint64_t seq = 0, generation = 0;
+    pthread_t thread;
+    (void)state;
+
+    feed_source_init(&source);
+    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    open_at(&f, 1, 0);
+    assert_true(resume(&f, 1, &seq, &generation));
+    set_read(&source, 1, 1);
+    mono_us before = clock_mono();
+    assert_int_equal(pthread_create(&thread, NULL, follow, &p), 0);
+    for (seq = 2; seq <= 200; seq++) {
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL); /* as a rule it waits by now */
+        set_read(&source, seq, 1);
+        while (atomic_load(&p.seen) < seq)
+            sched_yield();
+    }
+    pthread_join(thread, NULL);
+    assert_in_range(mono_diff_us(clock_mono(), before), 0, 2000000);
     feed_done(&f);
     feed_source_done(&source);
 }
@@ -391,10 +612,10 @@ static void nothing_is_missed_and_idle_tells_the_truth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(open_asks_the_reader),
-        cmocka_unit_test(idle_only_when_resumed),
-        cmocka_unit_test(no_position_is_none),
-        cmocka_unit_test(nothing_is_missed_and_idle_tells_the_truth),
+        cmocka_unit_test(open_asks_the_reader), cmocka_unit_test(idle_only_when_resumed),
+        cmocka_unit_test(no_position_is_none),  cmocka_unit_test(what_counts_as_read),
+        cmocka_unit_test(waiting_ends_in_time), cmocka_unit_test(waits_end),
+        cmocka_unit_test(a_move_wakes_at_once), cmocka_unit_test(nothing_is_missed_and_idle_tells_the_truth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,33 @@ static void all_begins_at_zero(void **state)
     direction_stats_done(&d);
 }
 
+static void a_duration_is_counted_below_its_bound(void **state)
+{
+    struct stat_histogram h = {0};
+    uint64_t sum = 0;
+    (void)state;
+
+    for (size_t i = 1; i < STAT_BUCKETS; i++)
+        assert_true(stat_bucket_us[i] > stat_bucket_us[i - 1]);
+    for (size_t i = 0; i < STAT_BUCKETS; i++) {
+        stat_histogram_add(&h, stat_bucket_us[i]);     /* the bound is within */
+        stat_histogram_add(&h, stat_bucket_us[i] + 1); /* in the next */
+        sum += 2 * (uint64_t)stat_bucket_us[i] + 1;
+    }
+    assert_int_equal(h.bucket[0], 1);
+    for (size_t i = 1; i < STAT_BUCKETS; i++)
+        assert_int_equal(h.bucket[i], 2);
+    assert_int_equal(h.bucket[STAT_BUCKETS], 1);
+    assert_int_equal(h.sum_us, sum);
+
+    stat_histogram_add(&h, 0);
+    stat_histogram_add(&h, -5); /* a clock that went back: took no time */
+    stat_histogram_add(&h, INT64_MAX);
+    assert_int_equal(h.bucket[0], 3);
+    assert_int_equal(h.bucket[STAT_BUCKETS], 2);
+    assert_int_equal(h.sum_us, sum + INT64_MAX);
+}
+
 static void states_have_names(void **state)
 {
     static const char *const names[] = {"starting", "connecting", "streaming", "halted", "stopped"};
@@ -108,9 +135,8 @@ static void states_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_are_shortened),
-        cmocka_unit_test(no_half_text_is_read),
-        cmocka_unit_test(all_begins_at_zero),
+        cmocka_unit_test(texts_are_shortened), cmocka_unit_test(no_half_text_is_read),
+        cmocka_unit_test(all_begins_at_zero),  cmocka_unit_test(a_duration_is_counted_below_its_bound),
         cmocka_unit_test(states_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
