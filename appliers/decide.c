@@ -5,7 +5,8 @@
 
 #include "appliers/winner.h"
 
-enum { COLUMNS_BYTES = 512 }; /* of a record's list of columns, about */
+enum { COLUMNS_BYTES = 512 }; /* of a record's list of columns, at most: the table has room for them */
+#define MORE_COLUMNS ",..."
 
 bool decide_same(const struct link *link, const struct value *left, const struct value *right)
 {
@@ -98,11 +99,13 @@ const char *decide_columns(const struct link *link, const struct value *left, co
     for (size_t i = 0; left != NULL && right != NULL && i < link->nfields; i++) {
         if (value_equal(&left[i], &right[i]))
             continue;
-        if (names.len > COLUMNS_BYTES - 80) {
-            buf_adds(&names, ",...");
+        const char *name = link->fields[i].column[SIDE_LEFT]->name;
+
+        if (names.len + 1 + strlen(name) + strlen(MORE_COLUMNS) > COLUMNS_BYTES) {
+            buf_adds(&names, MORE_COLUMNS);
             break;
         }
-        buf_addf(&names, "%s%s", names.len > 0 ? "," : "", link->fields[i].column[SIDE_LEFT]->name);
+        buf_addf(&names, "%s%s", names.len > 0 ? "," : "", name);
     }
     const char *ret = arena_copy(arena, names.len > 0 ? names.data : "", names.len);
 
