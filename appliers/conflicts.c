@@ -19,6 +19,7 @@ struct conflicts {
     pthread_mutex_t lock;
     struct conflict_record *records; /* ascending ids; key and columns are owned */
     size_t count, cap;
+    uint64_t gone; /* ids up to here have been, and there was no room for them */
 };
 
 const char *conflict_met_name(enum conflict_met m)
@@ -94,16 +95,29 @@ static void insert(struct conflicts *c, size_t at, const struct conflict_record 
         c->records[at].at = now;
 }
 
+/* For this one, which would stand at *at; that moves if older ones go. False if it is itself what has to go. */
+static bool make_room(struct conflicts *c, uint64_t id, size_t *at)
+{
+    const size_t tenth = c->keep / 10 + 1, n = *at < tenth ? *at : tenth;
+
+    if (id <= c->gone)
+        return false;
+    if (c->count < c->keep)
+        return true;
+    c->gone = n > 0 ? c->records[n - 1].id : id;
+    drop_oldest(c, n);
+    *at -= n;
+    return n > 0;
+}
+
 void conflicts_add(struct conflicts *c, const struct conflict_record *r, wall_us now)
 {
     if (c->keep == 0)
         return;
     pthread_mutex_lock(&c->lock);
-    if (c->count >= c->keep)
-        drop_oldest(c, c->keep / 10 + 1);
     size_t at = find_place(c, r->id);
 
-    if (at == c->count || c->records[at].id != r->id)
+    if ((at == c->count || c->records[at].id != r->id) && make_room(c, r->id, &at))
         insert(c, at, r, now);
     pthread_mutex_unlock(&c->lock);
 }
