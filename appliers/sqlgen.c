@@ -543,7 +543,8 @@ void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum 
                   "CAST(UNIX_TIMESTAMP(since)*1000000 AS SIGNED) FROM ");
     add_control_table(state_db, "quarantine", out);
     where_link_side(link, "side", side, out);
-    buf_adds(out, " FOR UPDATE");
+    buf_adds(out,
+             " ORDER BY since FOR UPDATE"); /* quarantine.c takes them one by one at the end of its list */
 }
 
 /* The columns that follow the position, as assignments. */

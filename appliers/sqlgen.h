@@ -41,6 +41,7 @@ bool sqlgen_update(const struct link *link, enum side side, const struct row_wri
 /* The control tables; side is the store's own. */
 void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_load_markers(const char *state_db, const struct link *link, enum side side, struct buf *out);
+/* In the order of age. */
 void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side side,
                        const struct checkpoint *c, struct buf *out);
