@@ -377,16 +377,313 @@ static void test_control_tables(void **state)
     sqlgen_release("twin", &link_of_two, SIDE_LEFT, &e.key, 1, &out);
     assert_buf(&out, "DELETE FROM `twin`.`quarantine` WHERE link='us''ers' AND side='left' AND key_hash IN "
                      "(x'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb')");
+    buf_done(&out);
+}
+
+/* ---- Ranges: a link with keys of up to three columns ---- */
+
+static char *moods[] = {"new", "old", "it's", "a,b"}, *colours[] = {"red", "green", "blue"};
+static struct column range_columns[] = {
+    {.name = "mood", .type_text = "enum(...)", .kind = COL_ENUM, .labels = moods, .nlabels = 4},
+    {.name = "name", .type_text = "varchar(9)", .kind = COL_TEXT},
+    {.name = "id", .type_text = "int(11)", .kind = COL_INT},
+    {.name = "colours", .type_text = "set(...)", .kind = COL_SET, .labels = colours, .nlabels = 3},
+    {.name = "ver", .type_text = "bigint(20)", .kind = COL_INT},
+    {.name = "upd", .type_text = "datetime", .kind = COL_DATETIME},
+};
+enum { R_MOOD, R_NAME, R_ID, R_COLOURS, R_FIELDS = 6 };
+static struct field range_fields[R_FIELDS];
+
+#define RANGE_SELECT \
+    "SELECT `mood`,`name`,`id`,`colours`,`ver`,`upd` FROM `shop`.`cus``tomers` FORCE INDEX (`PRIMARY`)"
+
+static bool range_text(const size_t *key, size_t nkey, const char *const after[3], const char *const up_to[3],
+                       struct buf *out, struct err *err)
+{
+    struct link link = link_of_two;
+    struct key keys[2];
+    struct arena arena;
+
+    for (size_t i = 0; i < R_FIELDS; i++)
+        range_fields[i] = (struct field){.column = {&range_columns[i], &range_columns[i]}};
+    link.fields = range_fields;
+    link.nfields = R_FIELDS;
+    link.key = (size_t *)key;
+    link.nkey = nkey;
+    arena_init(&arena);
+    for (size_t bound = 0; bound < 2; bound++) {
+        const char *const *values = bound == 0 ? after : up_to;
+        struct value row[R_FIELDS] = {0};
+
+        for (size_t i = 0; values != NULL && i < nkey; i++)
+            row[key[i]] = text_value(values[i]);
+        if (values != NULL)
+            assert_true(key_of(&link, row, &arena, &keys[bound]));
+    }
+    const struct key_range range = {after != NULL ? &keys[0] : NULL, up_to != NULL ? &keys[1] : NULL};
+    bool ok = sqlgen_range(&link, SIDE_RIGHT, &range, 100, out, err);
+
+    arena_done(&arena);
+    return ok;
+}
+
+static void test_range(void **state)
+{
+    static const struct {
+        size_t key[3], nkey;
+        const char *after[3], *up_to[3]; /* NULL: no such bound */
+        const char *text;
+    } cases[] = {
+        {{R_ID}, 1, {0}, {0}, " ORDER BY `id` LIMIT 100"},
+        {{R_ID}, 1, {"5"}, {0}, " WHERE ((`id`>5)) ORDER BY `id` LIMIT 100"},
+        {{R_ID}, 1, {0}, {"-9"}, " WHERE ((`id`<=-9)) ORDER BY `id` LIMIT 100"},
+        {{R_ID}, 1, {"5"}, {"9"}, " WHERE ((`id`>5)) AND ((`id`<=9)) ORDER BY `id` LIMIT 100"},
+        {{R_NAME, R_ID},
+         2,
+         {"O'H", "5"},
+         {0},
+         " WHERE ((`name`>'O''H') OR (`name`='O''H' AND `id`>5)) ORDER BY `name`,`id` LIMIT 100"},
+        {{R_NAME, R_ID},
+         2,
+         {"a", "1"},
+         {"b\\", "2"},
+         " WHERE ((`name`>'a') OR (`name`='a' AND `id`>1)) AND ((`name`<'b\\') OR (`name`='b\\' AND `id`<=2))"
+         " ORDER BY `name`,`id` LIMIT 100"},
+        {{R_ID, R_NAME, R_MOOD},
+         3,
+         {0},
+         {"1", "x", "old"},
+         " WHERE ((`id`<1) OR (`id`=1 AND `name`<'x') OR (`id`=1 AND `name`='x' AND `mood`<=2))"
+         " ORDER BY `id`,`name`,`mood` LIMIT 100"},
+        {{R_ID, R_NAME, R_MOOD},
+         3,
+         {"1", "", ""},
+         {"2", "y", "new"},
+         " WHERE ((`id`>1) OR (`id`=1 AND `name`>'') OR (`id`=1 AND `name`='' AND `mood`>0)) AND"
+         " ((`id`<2) OR (`id`=2 AND `name`<'y') OR (`id`=2 AND `name`='y' AND `mood`<=1))"
+         " ORDER BY `id`,`name`,`mood` LIMIT 100"},
+        /* ENUM and SET are sorted by number. */
+        {{R_MOOD}, 1, {"new"}, {"it's"}, " WHERE ((`mood`>1)) AND ((`mood`<=3)) ORDER BY `mood` LIMIT 100"},
+        {{R_MOOD}, 1, {"a,b"}, {0}, " WHERE ((`mood`>4)) ORDER BY `mood` LIMIT 100"},
+        {{R_MOOD}, 1, {"unknown"}, {0}, " WHERE ((`mood`>0)) ORDER BY `mood` LIMIT 100"},
+        {{R_MOOD, R_ID},
+         2,
+         {"old", "7"},
+         {0},
+         " WHERE ((`mood`>2) OR (`mood`=2 AND `id`>7)) ORDER BY `mood`,`id` LIMIT 100"},
+        {{R_COLOURS},
+         1,
+         {""},
+         {"red"},
+         " WHERE ((`colours`>0)) AND ((`colours`<=1)) ORDER BY `colours` LIMIT 100"},
+        {{R_COLOURS}, 1, {"blue,red"}, {0}, " WHERE ((`colours`>5)) ORDER BY `colours` LIMIT 100"},
+        {{R_COLOURS}, 1, {"blue,green,red"}, {0}, " WHERE ((`colours`>7)) ORDER BY `colours` LIMIT 100"},
+        {{R_COLOURS},
+         1,
+         {"re"},
+         {"redd"},
+         " WHERE ((`colours`>0)) AND ((`colours`<=0)) ORDER BY `colours` LIMIT 100"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf out = BUF_INIT;
+        struct err err = ERR_INIT;
+
+        assert_true(range_text(cases[i].key, cases[i].nkey, cases[i].after[0] != NULL ? cases[i].after : NULL,
+                               cases[i].up_to[0] != NULL ? cases[i].up_to : NULL, &out, &err));
+        assert_int_equal(strncmp(out.data, RANGE_SELECT, strlen(RANGE_SELECT)), 0);
+        assert_string_equal(out.data + strlen(RANGE_SELECT), cases[i].text);
+        buf_done(&out);
+    }
+}
+
+static void test_what_is_no_range(void **state)
+{
+    static const struct {
+        size_t key;
+        const char *value;
+        enum err_kind kind;
+    } cases[] = {{R_ID, "1 OR 1=1", ERR_ROW}, {R_ID, "", ERR_ROW}};
+    static size_t key_email[] = {EMAIL};
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct link sealed = link_of_two;
+    struct key k = {"\3\0\0\0a@x", 7}, broken = {"\xff\xff\xff\xff", 4};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int up_to = 0; up_to < 2; up_to++) {
+            const char *const bound[3] = {cases[i].value};
+
+            assert_false(range_text(&cases[i].key, 1, up_to ? NULL : bound, up_to ? bound : NULL, &out, &err));
+            assert_int_equal(err.kind, cases[i].kind);
+        }
+    /* A key that is sealed on that side finds nothing there; one that is none comes from a table others can write. */
+    sealed.key = key_email;
+    for (int up_to = 0; up_to < 2; up_to++) {
+        const struct key_range range = {up_to ? NULL : &k, up_to ? &k : NULL},
+                               none = {up_to ? NULL : &broken, up_to ? &broken : NULL};
+
+        assert_false(sqlgen_range(&sealed, SIDE_LEFT, &range, 1, &out, &err));
+        assert_int_equal(err.kind, ERR_CONFIG);
+        assert_true(sqlgen_range(&sealed, SIDE_RIGHT, &range, 1, &out, &err));
+        assert_false(sqlgen_range(&link_of_two, SIDE_RIGHT, &none, 1, &out, &err));
+        assert_int_equal(err.kind, ERR_ROW);
+    }
+    buf_done(&out);
+}
+
+static void test_read_and_estimate(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct key keys[] = {{"\1\0\0\0001", 5}, {"\2\0\0\00022", 6}};
+
+    (void)state;
+    assert_true(sqlgen_read(&link_of_two, SIDE_LEFT, keys, 2, &out, &err));
+    assert_buf(
+        &out,
+        "SELECT `id`,`email`,`no``te`,`sync_version`,`updated_at` FROM `shop`.`cus``tomers` FORCE INDEX "
+        "(`PRIMARY`) WHERE `id` IN (1,22)"); /* no lock */
+    keys[1].data = "\2\0\0\0xx";
+    assert_false(sqlgen_read(&link_of_two, SIDE_LEFT, keys, 2, &out, &err));
+    assert_int_equal(err.kind, ERR_ROW);
+    assert_int_equal(err.index, 1);
+    buf_clear(&out);
+    sqlgen_estimate(&link_of_two, SIDE_LEFT, &out);
+    assert_buf(&out, "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA='shop' AND "
+                     "TABLE_NAME='cus`tomers'");
+    buf_done(&out);
+}
+
+/* ---- Resync and conflicts ---- */
+
+#define ROWS_OF_JOB                                                                                          \
+    "job=7,state='running',cause='lost_position',from_side='right',forced=1,delete_missing=0,done_to=x'"     \
+    "0127',"                                                                                                 \
+    "rows_scanned=1,rows_written=2,conflicts=3,quarantined=4,rows_expected=18446744073709551615,reason='it'" \
+    "'s ?',"                                                                                                 \
+    "error='',started_at='2026-01-05 10:11:12.000001',ended_at=NULL"
+
+static void test_resync_table(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct resync_state r = {
+        .job = {.id = 7,
+                .state = JOB_RUNNING,
+                .cause = JOB_LOST_POSITION,
+                .order = {.has_from = true, .from = SIDE_RIGHT, .force = true},
+                .rows_scanned = 1,
+                .rows_written = 2,
+                .conflicts = 3,
+                .quarantined = 4,
+                .rows_expected = UINT64_MAX,
+                .started_at = {1767607872000001},
+                .reason = "it's \xc3"},
+        .done_to = {"\x01'", 2},
+    };
+
+    (void)state;
+    sqlgen_resync("twin", &link_of_two, &r, &out);
+    assert_buf(&out, "INSERT INTO `twin`.`resync` SET link='us''ers'," ROWS_OF_JOB
+                     " ON DUPLICATE KEY UPDATE " ROWS_OF_JOB);
+
+    r.job.state = JOB_DONE;
+    r.job.cause = JOB_TRIGGER;
+    r.job.order = (struct job_order){.delete_missing = true};
+    r.job.ended_at.v = 1767607873000000;
+    r.done_to = (struct key){NULL, 0};
+    buf_clear(&out);
+    sqlgen_resync("twin", &link_of_two, &r, &out);
+    assert_non_null(strstr(out.data,
+                           "state='done',cause='trigger',from_side='both',forced=0,delete_missing=1,"
+                           "done_to=NULL,"));
+    assert_non_null(strstr(out.data, ",ended_at='2026-01-05 10:11:13.000000' ON"));
 
     buf_clear(&out);
-    sqlgen_load_checkpoint("twin", &link_of_two, SIDE_RIGHT, &out);
-    assert_non_null(strstr(out.data, "WHERE link='us''ers' AND source_side='left' FOR UPDATE"));
+    sqlgen_load_resync("twin", &link_of_two, &out);
+    assert_buf(&out,
+               "SELECT job,state,cause,from_side,forced,delete_missing,done_to,rows_scanned,rows_written,"
+               "conflicts,quarantined,rows_expected,reason,error,"
+               "CAST(UNIX_TIMESTAMP(started_at)*1000000 AS SIGNED),"
+               "CAST(UNIX_TIMESTAMP(ended_at)*1000000 AS SIGNED) FROM `twin`.`resync` WHERE link='us''ers'");
+    buf_done(&out);
+}
+
+static void test_conflict_table(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct link link = link_of_two;
+    const struct conflict_record records[] = {
+        {.id = 7,
+         .key = {"\x01'", 2},
+         .met = MET_RESYNC,
+         .rule = RULE_DELETE,
+         .winner = SIDE_RIGHT,
+         .row = {{false, INT64_MIN, INT64_MIN}, {true, -1, 1767607872000001}},
+         .columns = ""},
+        {.id = 8,
+         .key = {"a", 1},
+         .met = MET_LEFT_TO_RIGHT,
+         .rule = RULE_VERSION,
+         .winner = SIDE_LEFT,
+         .row = {{true, 2, INT64_MIN}, {true, INT64_MIN, 0}},
+         .columns = "na'me,stra\xc3\x9f,x"},
+    };
+
+    (void)state;
+    sqlgen_conflicts("twin", &link, SIDE_LEFT, records, 2, &out);
+    assert_buf(
+        &out,
+        "INSERT INTO `twin`.`conflict` (link,side,id,row_key,met,decided_by,winner,left_present,left_version,"
+        "left_updated,right_present,right_version,right_updated,differing) VALUES "
+        "('us''ers','left',7,x'0127','resync','delete_vs_update','right',0,NULL,NULL,1,-1,1767607872000001,''"
+        "),"
+        "('us''ers','left',8,x'61','left_to_right','version','left',1,2,NULL,1,NULL,0,'na''me,stra??,x')");
     buf_clear(&out);
-    sqlgen_load_markers("twin", &link_of_two, SIDE_RIGHT, &out);
-    assert_non_null(strstr(out.data, "WHERE link='us''ers' AND side='right' ORDER BY id FOR UPDATE"));
+    sqlgen_last_conflict("twin", &link, SIDE_RIGHT, &out);
+    assert_buf(&out,
+               "SELECT COALESCE(MAX(id),0) FROM `twin`.`conflict` WHERE link='us''ers' AND side='right'");
     buf_clear(&out);
-    sqlgen_load_quarantine("twin", &link_of_two, SIDE_LEFT, &out);
-    assert_non_null(strstr(out.data, "WHERE link='us''ers' AND side='left' ORDER BY since FOR UPDATE"));
+    sqlgen_load_conflicts("twin", &link, SIDE_LEFT, 1000, &out);
+    assert_buf(
+        &out,
+        "SELECT id,CAST(UNIX_TIMESTAMP(written_at)*1000000 AS SIGNED),row_key,met,decided_by,winner,"
+        "left_present,left_version,left_updated,right_present,right_version,right_updated,differing FROM "
+        "`twin`.`conflict` WHERE link='us''ers' AND side='left' ORDER BY id DESC LIMIT 1000");
+    buf_clear(&out);
+    link.keep_conflict_days = 30;
+    sqlgen_purge_conflicts("twin", &link, SIDE_RIGHT, 6, &out);
+    assert_buf(&out, "DELETE FROM `twin`.`conflict` WHERE link='us''ers' AND side='right' AND (id<=6 OR "
+                     "written_at<UTC_TIMESTAMP(6)-INTERVAL 30 DAY)");
+    buf_done(&out);
+}
+
+static void test_touch_and_loading(void **state)
+{
+    struct buf out = BUF_INIT;
+
+    (void)state;
+    sqlgen_touch("tw`in", &link_of_two, SIDE_RIGHT, &out);
+    assert_buf(
+        &out,
+        "UPDATE `tw``in`.`checkpoint` SET changed=changed+1 WHERE link='us''ers' AND source_side='left'");
+    buf_clear(&out);
+    sqlgen_load_checkpoint("twin", &link_of_two, SIDE_LEFT, &out);
+    assert_buf(&out, "SELECT gtid,binlog_file,binlog_offset,rows_done,marker FROM `twin`.`checkpoint` WHERE "
+                     "link='us''ers' AND source_side='right' FOR UPDATE");
+    buf_clear(&out);
+    sqlgen_load_markers("twin", &link_of_two, SIDE_LEFT, &out);
+    assert_buf(&out, "SELECT id,key_from,key_to FROM `twin`.`marker` WHERE link='us''ers' AND side='left' "
+                     "ORDER BY id FOR UPDATE");
+    buf_clear(&out);
+    sqlgen_load_quarantine("twin", &link_of_two, SIDE_RIGHT, &out);
+    assert_buf(
+        &out,
+        "SELECT row_key,source_side,error_code,error,tries,"
+        "CAST(UNIX_TIMESTAMP(since)*1000000 AS SIGNED) FROM `twin`.`quarantine` WHERE link='us''ers' AND "
+        "side='right' ORDER BY since FOR UPDATE");
     buf_done(&out);
 }
 
@@ -434,10 +731,20 @@ static void test_quotes_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_literals),           cmocka_unit_test(test_what_is_no_value),
-        cmocka_unit_test(test_sealed_side),        cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_select_expressions), cmocka_unit_test(test_insert),
-        cmocka_unit_test(test_update_and_delete),  cmocka_unit_test(test_control_tables),
+        cmocka_unit_test(test_literals),
+        cmocka_unit_test(test_what_is_no_value),
+        cmocka_unit_test(test_sealed_side),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_select_expressions),
+        cmocka_unit_test(test_insert),
+        cmocka_unit_test(test_update_and_delete),
+        cmocka_unit_test(test_control_tables),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_what_is_no_range),
+        cmocka_unit_test(test_read_and_estimate),
+        cmocka_unit_test(test_resync_table),
+        cmocka_unit_test(test_conflict_table),
+        cmocka_unit_test(test_touch_and_loading),
         cmocka_unit_test(test_quotes_hold),
     };
 
