@@ -1,4 +1,4 @@
-/* Markers in memory, and the gate between a batch and a reconcile. */
+/* Markers in memory, what a resync tells the streams, and the gate between a batch and a reconcile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,10 +7,13 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "appliers/sync.h"
+#include "cdc/base/clock.h"
 
 static struct link link_of_test;
 
@@ -123,6 +126,129 @@ static void test_what_a_collation_may_take_for_the_same_is_not_passed_over(void 
     }
 }
 
+/* Parts joined by '|', each with its length in front. */
+static struct key key_of_parts(char out[64], const char *parts)
+{
+    size_t len = 0;
+
+    for (const char *at = parts;; at++) {
+        const char *end = strchr(at, '|');
+        size_t n = end != NULL ? (size_t)(end - at) : strlen(at);
+
+        memcpy(out + len, (char[]){(char)n, 0, 0, 0}, 4);
+        memcpy(out + len + 4, at, n);
+        len += 4 + n;
+        at += n;
+        if (*at == '\0')
+            return (struct key){out, len};
+    }
+}
+
+static void test_what_a_key_is_folded_to(void **state)
+{
+    static const struct {
+        const char *key, *folded; /* NULL: cannot be */
+    } cases[] = {
+        {"abc", "abc"},
+        {"AbC", "abc"},
+        {"AZ[@`{az", "az[@`{az"}, /* nothing but letters */
+        {"", ""},
+        {"   ", ""},
+        {"a  ", "a"},
+        {" a b ", " a b"},
+        {"42", "42"},
+        {"~", "~"},
+        {"Acme |7", "acme|7"},
+        {"a|b  |", "a|b|"},
+        {"|", "|"},
+        {"a\x7f", NULL},
+        {"a\tb", NULL},
+        {"\xc3\xa4", NULL},
+        {"a|\xc3\xa4", NULL},
+        {"\xe2\x80\x8b|a", NULL}, /* a character that some collations ignore */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char key_bytes[64], expected_bytes[64], folded[65];
+        struct key k = key_of_parts(key_bytes, cases[i].key);
+        size_t len = 999;
+        bool ok = link_sync_fold_key(&k, folded, &len);
+
+        if (ok != (cases[i].folded != NULL))
+            fail_msg("case %zu", i);
+        if (!ok)
+            continue;
+        struct key expected = key_of_parts(expected_bytes, cases[i].folded);
+
+        assert_int_equal(len, expected.len);
+        assert_memory_equal(folded, expected.data, len);
+    }
+    for (size_t cut = 1; cut < 14; cut++) { /* what is no key has no folded form */
+        char bytes[64], folded[65];
+        struct key k = key_of_parts(bytes, "abc|de");
+        size_t len;
+
+        k.len -= cut;
+        assert_int_equal(link_sync_fold_key(&k, folded, &len), k.len == 0 || k.len == 7);
+    }
+}
+
+/* ---- Resync ---- */
+
+static void test_open_and_order(void **state)
+{
+    struct link_sync *s = link_sync_new(&link_of_test);
+    struct job_order order = {.has_from = true, .from = SIDE_RIGHT, .force = true};
+
+    (void)state;
+    assert_false(link_sync_is_open(s, SIDE_LEFT) ||
+                 link_sync_is_open(s, SIDE_RIGHT)); /* nothing is known yet */
+    link_sync_set_open(s, SIDE_RIGHT, true);
+    assert_true(link_sync_is_open(s, SIDE_RIGHT));
+    assert_false(link_sync_is_open(s, SIDE_LEFT));
+    link_sync_set_open(s, SIDE_LEFT, true);
+    link_sync_set_open(s, SIDE_RIGHT, false);
+    assert_true(link_sync_is_open(s, SIDE_LEFT));
+    assert_false(link_sync_is_open(s, SIDE_RIGHT));
+
+    assert_null(link_sync_order(s));
+    link_sync_set_order(s, &order);
+    order.from = SIDE_LEFT; /* a copy was made */
+    order.force = false;
+    assert_non_null(link_sync_order(s));
+    assert_int_equal(link_sync_order(s)->from, SIDE_RIGHT);
+    assert_true(link_sync_order(s)->has_from && link_sync_order(s)->force);
+    assert_false(link_sync_order(s)->delete_missing);
+    link_sync_set_order(s, NULL);
+    assert_null(link_sync_order(s));
+    link_sync_free(s);
+}
+
+static void test_what_is_on_record(void **state)
+{
+    const struct link keeps = {.keep_conflicts = 3};
+    struct link_sync *s = link_sync_new(&keeps);
+    char bytes[32];
+    struct quarantine_entry e = {.key = key_of_text(bytes, "1"), .why = ""};
+
+    (void)state;
+    assert_int_equal(conflicts_keep(link_sync_conflicts(s)), 3);
+    assert_int_equal(link_sync_next_conflict(s), 1);
+    link_sync_saw_conflict(s, 9);
+    link_sync_saw_conflict(s, 4);
+    assert_int_equal(link_sync_next_conflict(s), 10);
+    link_sync_saw_id(s, 7);
+    assert_int_equal(link_sync_next_id(s), 8); /* markers have numbers of their own */
+
+    assert_int_equal(link_sync_quarantine_count(s), 0);
+    assert_false(link_sync_is_quarantined(s, &e.key));
+    quarantine_refused(link_sync_quarantine(s), &e, (wall_us){1});
+    assert_int_equal(link_sync_quarantine_count(s), 1);
+    assert_true(link_sync_is_quarantined(s, &e.key));
+    link_sync_free(s);
+}
+
 /* ---- The gate ---- */
 
 struct contest {
@@ -211,6 +337,58 @@ static void test_a_raised_stop_flag_ends_the_wait(void **state)
     link_sync_free(s);
 }
 
+struct turn {
+    struct link_sync *sync;
+    atomic_bool had;
+};
+
+static void *take_a_turn(void *arg)
+{
+    struct turn *t = arg;
+    struct err err = ERR_INIT;
+
+    if (link_sync_enter(t->sync, GATE_LEFT, NULL, &err)) {
+        atomic_store(&t->had, true);
+        link_sync_leave(t->sync, GATE_LEFT);
+    }
+    return NULL;
+}
+
+static void test_who_waits_for_one_gate_is_let_in_between(void **state)
+{
+    struct link_sync *s = link_sync_new(&link_of_test);
+    struct err err = ERR_INIT;
+
+    (void)state;
+    mono_us before = clock_mono();
+    link_sync_let_others(s, 600000); /* nobody waits: at once */
+    assert_in_range(mono_diff_us(clock_mono(), before), 0, 60000000);
+
+    for (int round = 0; round < 30; round++) {
+        struct turn t = {.sync = s};
+        pthread_t thread;
+
+        assert_true(link_sync_enter(s, GATE_BOTH, NULL, &err));
+        assert_int_equal(pthread_create(&thread, NULL, take_a_turn, &t), 0);
+        if (round % 10 == 0) { /* certainly waits */
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+            assert_false(atomic_load(&t.had));
+            before = clock_mono();
+            link_sync_let_others(s, 10); /* it cannot come in as long as we are */
+            assert_in_range(mono_diff_us(clock_mono(), before), 10000, 60000000);
+        }
+        link_sync_leave(s, GATE_BOTH);
+        link_sync_let_others(s, 600000);
+        if (round % 10 == 0) {
+            while (!atomic_load(&t.had))
+                sched_yield(); /* it is in, and a moment from saying so */
+        }
+        pthread_join(thread, NULL);
+        assert_true(t.had);
+    }
+    link_sync_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +396,10 @@ int main(void)
         cmocka_unit_test(test_a_table_of_many_keys_forgets_only_what_has_passed),
         cmocka_unit_test(test_rebuild_takes_what_is_still_ahead),
         cmocka_unit_test(test_what_a_collation_may_take_for_the_same_is_not_passed_over),
+        cmocka_unit_test(test_what_a_key_is_folded_to),
+        cmocka_unit_test(test_open_and_order),
+        cmocka_unit_test(test_what_is_on_record),
+        cmocka_unit_test(test_who_waits_for_one_gate_is_let_in_between),
         cmocka_unit_test(test_only_one_is_behind_a_gate_and_all_get_their_turn),
         cmocka_unit_test(test_a_waiter_for_both_goes_before_later_ones),
         cmocka_unit_test(test_a_raised_stop_flag_ends_the_wait),
