@@ -339,7 +339,7 @@ static void test_a_raised_stop_flag_ends_the_wait(void **state)
 
 struct turn {
     struct link_sync *sync;
-    atomic_bool had;
+    atomic_bool had, may_leave;
 };
 
 static void *take_a_turn(void *arg)
@@ -349,6 +349,8 @@ static void *take_a_turn(void *arg)
 
     if (link_sync_enter(t->sync, GATE_LEFT, NULL, &err)) {
         atomic_store(&t->had, true);
+        while (!atomic_load(&t->may_leave))
+            sched_yield();
         link_sync_leave(t->sync, GATE_LEFT);
     }
     return NULL;
@@ -378,11 +380,12 @@ static void test_who_waits_for_one_gate_is_let_in_between(void **state)
             assert_in_range(mono_diff_us(clock_mono(), before), 10000, 60000000);
         }
         link_sync_leave(s, GATE_BOTH);
-        link_sync_let_others(s, 600000);
+        link_sync_let_others(s, 600000); /* until it is in, not until it is out */
         if (round % 10 == 0) {
             while (!atomic_load(&t.had))
                 sched_yield(); /* it is in, and a moment from saying so */
         }
+        atomic_store(&t.may_leave, true);
         pthread_join(thread, NULL);
         assert_true(t.had);
     }
