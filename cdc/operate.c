@@ -123,7 +123,7 @@ static enum api_result trigger(void *arg, const struct api_trigger *t,
     }
     struct job_order *orders = mem_zalloc(o->config->nlinks, sizeof *orders);
     bool *takes_part = mem_zalloc(o->config->nlinks, sizeof *takes_part);
-    enum api_result result = prepare(o, t, first, end, orders, takes_part, err);
+    enum api_result result = prepare(o, t, first, end, orders, takes_part, err), refused = API_CONFLICT;
 
     for (size_t i = first; i < end && result == API_OK; i++) {
         struct job job;
@@ -134,15 +134,14 @@ static enum api_result trigger(void *arg, const struct api_trigger *t,
 
         if (result_of(answer) != API_OK) {
             /* Of several links those that can be are resynced; their own status tells of the others. */
-            if (end - first == 1)
-                result = result_of(answer);
+            refused = result_of(answer);
             continue;
         }
         started++;
         each(each_arg, &job, answer == RESYNC_RUNS_ALREADY);
     }
     if (result == API_OK && started == 0)
-        result = API_CONFLICT;
+        result = refused;
     free(orders);
     free(takes_part);
     return result;
