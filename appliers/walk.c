@@ -5,15 +5,22 @@
  * asked for ranges, and rows are paired by the bytes of their keys:
  *
  *   1. the left's next n rows. If there are so many, the last of them ends the
- *      chunk; else the chunk is open at its end;
- *   2. the right's rows up to that end, n at most. If there are so many, its
- *      last row ends the chunk, and
- *   3. the left is read again up to that one.
+ *      range; else it is open at its end;
+ *   2. the right's rows of that range. If there are 2n of them or more, what has
+ *      found no partner among the first 2n is looked up on the right by key, and
+ *   3. the rest of the right's rows follows in chunks of its own, up to the end of
+ *      the range, each with what the left has under its key.
+ *
+ * Nothing is ever skipped, and the walk ends, whatever the order of each side and whoever
+ * writes meanwhile: the ends of the ranges are keys of the left and go forward in its
+ * order. Both sides read all of each range, (k1, k2], (k2, k3] and so on, the first one
+ * from the beginning and the last one without an end; so every row lies in one of them
+ * also where the k's do not ascend. Nothing is read a second time and cut to the
+ * same number of rows: new rows would push old ones out at its end.
  *
  * A key that the two servers sort differently, or take for the same in spite of its
- * bytes, shows as missing on one side or on both: a false alarm, which the second
- * look under a lock, by the key alone, puts right. Nothing is ever skipped: each
- * side's rows are cut into ranges that leave nothing out in its own order.
+ * bytes, may show as missing on one side or on both: a false alarm, which the second
+ * look under a lock, by the key alone, puts right.
  */
 #include "appliers/walk.h"
 
@@ -24,13 +31,16 @@
 #include "appliers/decide.h"
 #include "cdc/base/mem.h"
 
-static void set_after(struct walk *w, const struct key *k)
+static void set_key(struct key *to, const struct key *k)
 {
-    char *copy = mem_alloc(k->len > 0 ? k->len : 1);
+    char *copy = NULL;
 
-    memcpy(copy, k->data, k->len);
-    free((void *)w->after.data);
-    w->after = (struct key){copy, k->len};
+    if (k->data != NULL) {
+        copy = mem_alloc(k->len > 0 ? k->len : 1);
+        memcpy(copy, k->data, k->len);
+    }
+    free((void *)to->data);
+    *to = (struct key){copy, k->len};
 }
 
 void walk_init(struct walk *w, const struct link *link, struct store *left, struct store *right,
@@ -38,21 +48,31 @@ void walk_init(struct walk *w, const struct link *link, struct store *left, stru
 {
     *w = (struct walk){.link = link, .stores = {left, right}};
     if (after != NULL)
-        set_after(w, after);
+        set_key(&w->after, after);
 }
 
 void walk_done(struct walk *w)
 {
     free((void *)w->after.data);
-    w->after = (struct key){NULL, 0};
+    free((void *)w->rest_after.data);
+    free((void *)w->rest_end.data);
+    *w = (struct walk){.link = w->link};
 }
 
-static bool read_side(const struct walk *w, enum side side, const struct key *up_to, size_t limit,
-                      struct store_rows *ret_rows, struct arena *arena, struct err *err)
+static bool read_side(const struct walk *w, enum side side, const struct key *after, const struct key *up_to,
+                      size_t limit, struct store_rows *ret_rows, struct arena *arena, struct err *err)
 {
-    const struct key_range range = {w->after.data != NULL ? &w->after : NULL, up_to};
+    const struct key_range range = {after->data != NULL ? after : NULL, up_to->data != NULL ? up_to : NULL};
 
     return w->stores[side]->ops->range(w->stores[side], &range, limit, ret_rows, arena, err) ||
+           err_prefix(err, "read %s rows", side_name(side));
+}
+
+static bool look_up(const struct walk *w, enum side side, const struct key *keys, size_t nkeys,
+                    const struct value ***ret_rows, struct arena *arena, struct err *err)
+{
+    *ret_rows = arena_zalloc(arena, (nkeys + 1) * sizeof **ret_rows);
+    return nkeys == 0 || w->stores[side]->ops->read(w->stores[side], keys, nkeys, *ret_rows, arena, err) ||
            err_prefix(err, "read %s rows", side_name(side));
 }
 
@@ -89,52 +109,119 @@ static void add_pair(struct walk_chunk *c, const struct link *link, const struct
     c->pairs[c->npairs++] = (struct walk_pair){*key, {left, right}, decide_same(link, left, right)};
 }
 
-static void pair_rows(const struct walk *w, const struct store_rows *left, const struct store_rows *right,
-                      struct walk_chunk *c, struct arena *arena)
+/* The left's rows of which none of these is the partner may have theirs in the rest: all that the right has. */
+static bool add_lonely(const struct walk *w, const struct store_rows *left, const size_t *lonely,
+                       size_t nlonely, struct walk_chunk *c, struct arena *arena, struct err *err)
+{
+    const struct value **right = arena_zalloc(arena, (nlonely + 1) * sizeof *right);
+    struct key *keys = arena_alloc(arena, (nlonely + 1) * sizeof *keys);
+
+    for (size_t i = 0; i < nlonely; i++)
+        keys[i] = left->keys[lonely[i]];
+    if (c->rest.data != NULL && !look_up(w, SIDE_RIGHT, keys, nlonely, &right, arena, err))
+        return false;
+    for (size_t i = 0; i < nlonely; i++)
+        add_pair(c, w->link, &keys[i], left->rows[lonely[i]], right[i]);
+    return true;
+}
+
+static bool pair_rows(const struct walk *w, const struct store_rows *left, const struct store_rows *right,
+                      struct walk_chunk *c, struct arena *arena, struct err *err)
 {
     struct index x;
     bool *met = arena_zalloc(arena, right->count + 1);
+    size_t *lonely = arena_alloc(arena, (left->count + 1) * sizeof *lonely), nlonely = 0;
 
     c->pairs = arena_alloc(arena, (left->count + right->count + 1) * sizeof *c->pairs);
     index_build(&x, right, arena);
     for (size_t i = 0; i < left->count; i++) {
         size_t slot = *index_slot(&x, &left->keys[i]);
 
-        if (slot > 0)
+        if (slot > 0) {
             met[slot - 1] = true;
-        add_pair(c, w->link, &left->keys[i], left->rows[i], slot > 0 ? right->rows[slot - 1] : NULL);
+            add_pair(c, w->link, &left->keys[i], left->rows[i], right->rows[slot - 1]);
+        } else {
+            lonely[nlonely++] = i;
+        }
     }
     for (size_t i = 0; i < right->count; i++)
         if (!met[i])
             add_pair(c, w->link, &right->keys[i], NULL, right->rows[i]);
+    return add_lonely(w, left, lonely, nlonely, c, arena, err);
+}
+
+/* ---- Chunks ---- */
+
+static void set_ends(struct walk_chunk *c, const struct store_rows *right, size_t limit)
+{
+    const bool has_rest = right->count == limit;
+
+    if (has_rest)
+        c->rest = right->keys[right->count - 1];
+    /* In the midst of a range the left may have rows on both sides of this place, if its order is another one. */
+    if (!has_rest)
+        c->end = c->range_end;
+    else if (c->range_end.data == NULL)
+        c->end = c->rest; /* the left has been read to its end */
+}
+
+static bool read_range(struct walk *w, size_t rows, struct walk_chunk *c, struct arena *arena,
+                       struct err *err)
+{
+    const struct key none = {NULL, 0};
+    struct store_rows left, right;
+
+    if (!read_side(w, SIDE_LEFT, &w->after, &none, rows, &left, arena, err))
+        return false;
+    if (left.count == rows)
+        c->range_end = left.keys[left.count - 1];
+    if (!read_side(w, SIDE_RIGHT, &w->after, &c->range_end, 2 * rows, &right, arena, err))
+        return false;
+    set_ends(c, &right, 2 * rows);
+    return pair_rows(w, &left, &right, c, arena, err);
+}
+
+static bool read_rest(struct walk *w, size_t rows, struct walk_chunk *c, struct arena *arena, struct err *err)
+{
+    struct store_rows right;
+    const struct value **left;
+
+    if (w->rest_end.data != NULL)
+        c->range_end = (struct key){arena_copy(arena, w->rest_end.data, w->rest_end.len), w->rest_end.len};
+    if (!read_side(w, SIDE_RIGHT, &w->rest_after, &c->range_end, rows, &right, arena, err) ||
+        !look_up(w, SIDE_LEFT, right.keys, right.count, &left, arena, err))
+        return false;
+    set_ends(c, &right, rows);
+    c->pairs = arena_alloc(arena, (right.count + 1) * sizeof *c->pairs);
+    for (size_t i = 0; i < right.count; i++)
+        add_pair(c, w->link, &right.keys[i], left[i], right.rows[i]);
+    return true;
 }
 
 bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena,
                struct err *err)
 {
-    struct store_rows left, right;
-    const struct key *end = NULL;
+    struct walk_chunk c = {0};
 
-    if (!read_side(w, SIDE_LEFT, NULL, rows, &left, arena, err))
+    if (!(w->rest_after.data != NULL ? read_rest : read_range)(w, rows, &c, arena, err))
         return false;
-    if (left.count == rows)
-        end = &left.keys[left.count - 1];
-    if (!read_side(w, SIDE_RIGHT, end, rows, &right, arena, err))
-        return false;
-    if (right.count == rows) {
-        end = &right.keys[right.count - 1];
-        if (!read_side(w, SIDE_LEFT, end, rows, &left, arena, err))
-            return false;
-    }
-    *ret_chunk = (struct walk_chunk){.end = end != NULL ? *end : (struct key){NULL, 0}};
-    pair_rows(w, &left, &right, ret_chunk, arena);
+    *ret_chunk = c;
     return true;
 }
 
 bool walk_advance(struct walk *w, const struct walk_chunk *chunk)
 {
-    if (chunk->end.data == NULL)
+    const struct key none = {NULL, 0};
+
+    if (chunk->rest.data != NULL) {
+        if (w->rest_after.data == NULL)
+            set_key(&w->rest_end, &chunk->range_end);
+        set_key(&w->rest_after, &chunk->rest);
+        return true;
+    }
+    set_key(&w->rest_after, &none);
+    if (chunk->range_end.data == NULL)
         return false;
-    set_after(w, &chunk->end);
+    set_key(&w->after, &chunk->range_end);
     return true;
 }

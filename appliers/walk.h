@@ -15,6 +15,9 @@ struct walk {
     const struct link *link;
     struct store *stores[2]; /* by side; borrowed */
     struct key after;        /* keys up to here have been walked over; owned; data NULL: none yet */
+    struct key rest_after,
+        rest_end; /* the right's rows still to be walked over before the left goes on; owned;
+                                      * rest_after.data NULL: none, rest_end.data NULL: to the last */
 };
 
 struct walk_pair {
@@ -26,17 +29,19 @@ struct walk_pair {
 struct walk_chunk {
     struct walk_pair *pairs; /* of every key that either side has */
     size_t npairs;
-    struct key end; /* the last key; data NULL: behind this chunk there is nothing */
+    struct key end;             /* another walk can go on behind this key; data NULL: no new one is known */
+    struct key range_end, rest; /* for walk_advance() */
 };
 
 /* after: where to go on; NULL: from the beginning. Copied. */
 void walk_init(struct walk *w, const struct link *link, struct store *left, struct store *right,
                const struct key *after);
 void walk_done(struct walk *w);
-/* The next at most `rows` rows of each side. What is returned lives in the arena. */
+/* The next rows: at most `rows` of the left and twice as many of the right. Where the right has many more, a key of both
+ * sides may show twice. What is returned lives in the arena. */
 bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena,
                struct err *err);
-/* The chunk is done: moves w->after behind it. False if it was the last one. */
+/* The chunk is done: the next one is behind it. False if it was the last one. */
 bool walk_advance(struct walk *w, const struct walk_chunk *chunk);
 
 #endif
