@@ -406,8 +406,10 @@ static void test_conflicts_of_one_link_or_all(void **state)
     (void)state;
     setup(&w);
     for (uint64_t id = 1; id <= 3; id++)
-        conflicts_add(link_sync_conflicts(w.sync[USERS]), &(struct conflict_record){.id = id}, (wall_us){1});
-    conflicts_add(link_sync_conflicts(w.sync[LOCAL]), &(struct conflict_record){.id = 2}, (wall_us){1});
+        conflicts_add(link_sync_conflicts(w.sync[USERS]), &(struct conflict_record){.id = id, .key = {"", 0}},
+                      (wall_us){1});
+    conflicts_add(link_sync_conflicts(w.sync[LOCAL]), &(struct conflict_record){.id = 2, .key = {"", 0}},
+                  (wall_us){1});
     for (int served = 0; served < 2; served++) {
         char all[100] = "", some[100] = "", one[100] = "";
 
