@@ -1,6 +1,7 @@
 """The daemon under test: its config, its life, and what it says about itself."""
 
 import atexit
+import dataclasses
 import http.client
 import json
 import os
@@ -29,6 +30,22 @@ class Secrets:
     def __init__(self, env=None, files=None):
         self.env = env or {}
         self.files = files or {}  # server name -> password that stands in a file
+
+
+@dataclasses.dataclass
+class Answer:
+    """Of the daemon's HTTP interface."""
+
+    status: int
+    headers: dict
+    text: str
+
+    def json(self):
+        return json.loads(self.text)
+
+    def error(self):
+        """What it says is wrong."""
+        return self.json()["error"]
 
 
 class Daemon:
@@ -163,20 +180,30 @@ class Daemon:
 
     def http(self, path, method="GET", timeout_s=5, headers=None):
         """(status, text); status 0 if nobody answers."""
-        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
-            c.request(method, path, headers=headers or {})
-            answer = c.getresponse()
-            return answer.status, answer.read().decode()
+            answer = self.request(path, method, timeout_s=timeout_s, headers=headers)
+            return answer.status, answer.text
         except OSError as e:
             return 0, str(e)
+
+    def request(self, path, method="GET", body=None, timeout_s=5, headers=None, port=None):
+        """The whole answer; OSError if there is none. Without a body POST still has a length, 0."""
+        c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout_s)
+        try:
+            c.request(method, path, body=body, headers=headers or {})
+            answer = c.getresponse()
+            return Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
         finally:
             c.close()
 
-    def status(self):
-        code, text = self.http("/sync/status")
-        assert code == 200, f"{code}: {text}"
+    def document(self, path, expected=200):
+        """The JSON at a path, which must be answered with this status."""
+        code, text = self.http(path)
+        assert code == expected, f"{path}: {code}: {text}"
         return json.loads(text)
+
+    def status(self):
+        return self.document("/sync/status")
 
     def direction(self, name, link=None):
         return self.status()["links"][link or self.links[0].name]["directions"][name]
@@ -220,6 +247,24 @@ class Daemon:
         job = wait_until("a resync has ended", check, timeout_s)
         assert job["state"] == state, f"{job}\n{self.log_tail()}"
         return job
+
+    # ---- What waits, what met ----
+
+    def quarantine(self):
+        """What waits, by the key's name."""
+        return {key["key"]: key for key in self.document("/sync/quarantine?limit=1000")["keys"]}
+
+    def wait_quarantine(self, *names, timeout_s=20 * SLOW):
+        """Waits until exactly these keys wait; what is said of them, by name."""
+        def check():
+            found = self.quarantine()
+            return [found] if set(found) == set(names) else Why(f"{found}\n{self.log_tail()}")
+
+        return wait_until(f"in quarantine: {', '.join(names) or 'nothing'}", check, timeout_s)[0]
+
+    def conflicts(self, query="limit=1000"):
+        """Conflicts on record, the newest first."""
+        return self.document(f"/sync/conflicts?{query}")["conflicts"]
 
     def memory_peak_kb(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:

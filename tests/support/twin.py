@@ -111,6 +111,24 @@ class Twin:
     def delete(self, side, key):
         return self.sql(side, f"DELETE FROM {self.link.table(side)} WHERE id = %s", [key])
 
+    def unlogged(self, side, *statements):
+        """Writes that no binary log tells of: the tables drift apart."""
+        with self.servers[side].connect() as c, c.cursor() as cursor:
+            cursor.execute("SET SESSION sql_log_bin = 0")
+            for statement in statements:
+                cursor.execute(*([statement] if isinstance(statement, str) else statement))
+
+    def unlogged_insert(self, side, key, email, name="in the way"):
+        """A row that the other side knows nothing of."""
+        self.unlogged(side, (f"INSERT INTO {self.link.table(side)} (id, name, {self.email_column(side)}) "
+                             "VALUES (%s, %s, %s)",
+                             [key, name_of(name), self.email_value(side, email_of(email))]))
+
+    def table_rows(self, side, without=()):
+        """Every column of every row, those too that are not mapped, by key."""
+        server, table = self.servers[side], self.link.table(side)
+        return {row[0]: row for row in server.rows(f"SELECT id, t.* FROM {table} AS t") if row[0] not in without}
+
     def row(self, side, key):
         """All columns of a row as a dict, with the e-mail in plain text as "mail"; None if there is none."""
         server, table = self.servers[side], self.link.table(side)
