@@ -62,6 +62,7 @@ struct applier {
     mono_us busy_since;
     struct once trouble; /* since it last worked */
     mono_us last_ping, last_stored, last_retry, last_obstacles, idle_since;
+    size_t obstacles_left; /* keys in quarantine that were not tried since rows were last written */
     struct refusals refusals;
     bool anew; /* the next opening begins where the log ends */
     enum job_cause anew_cause;
@@ -333,10 +334,7 @@ static bool apply_taken(struct applier *a, struct err *err)
     log_debug("applied %zu transactions, %.2f ms after the first was read", n,
               a->o.stats->apply_us_last / 1e3);
     queue_pop(&a->o.feed->queue, n);
-    if (link_sync_quarantine_count(a->o.sync) > 0 && is_due(a->last_obstacles, OBSTACLES_EVERY_MS)) {
-        a->last_obstacles = clock_mono();
-        quarantine_obstacle_moved(link_sync_quarantine(a->o.sync), OBSTACLES_KEYS);
-    }
+    a->obstacles_left = link_sync_quarantine_count(a->o.sync);
     a->ntxs -= n;
     memmove(a->txs, a->txs + n, a->ntxs * sizeof(struct tx *));
     a->fewer = 0;
@@ -393,9 +391,21 @@ static bool store_idle_position(struct applier *a, struct err *err)
     return ok;
 }
 
+/* Rows were written: what was in the way of others may have moved. A few keys at a time, until
+ * all have been tried, or a stream that never rests would do little else. */
+static void try_behind_obstacles(struct applier *a)
+{
+    if (a->obstacles_left == 0 || !is_due(a->last_obstacles, OBSTACLES_EVERY_MS))
+        return;
+    a->last_obstacles = clock_mono();
+    quarantine_obstacle_moved(link_sync_quarantine(a->o.sync), OBSTACLES_KEYS);
+    a->obstacles_left -= a->obstacles_left < OBSTACLES_KEYS ? a->obstacles_left : OBSTACLES_KEYS;
+}
+
 /* What is due whether the stream rests or not. Either direction tries the quarantine: the other may be halted. */
 static bool now_and_then(struct applier *a, struct err *err)
 {
+    try_behind_obstacles(a);
     if (link_sync_quarantine_count(a->o.sync) > 0 && is_due(a->last_retry, RETRY_QUARANTINE_EVERY_MS)) {
         a->last_retry = clock_mono();
         if (!apply_retry_quarantine(&a->apply, RETRY_QUARANTINE_KEYS, clock_wall(), err))
