@@ -471,7 +471,10 @@ static bool pump_one(struct reader *r, bool *first, struct err *err)
     const uint8_t *event;
     size_t len;
     bool moved;
-    if (!stream_next(r->stream, &event, &len, err))
+    atomic_store(&stats->awaits_since_mono_us, clock_mono().v);
+    bool ok = stream_next(r->stream, &event, &len, err);
+    atomic_store(&stats->awaits_since_mono_us, 0);
+    if (!ok)
         return false;
     atomic_fetch_add(&stats->binlog_bytes, len);
     atomic_fetch_add(&stats->binlog_events, 1);

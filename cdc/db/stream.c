@@ -126,14 +126,14 @@ static bool check_server(struct stream *s, struct err *err)
 /* Unknown user variables do no harm, on any server. */
 static bool shake_hands(struct stream *s, const struct pos *from, struct err *err)
 {
-    uint64_t heartbeat_ns = (uint64_t)dbconn_options(s->conn)->read_timeout_s * 1000000000 / 3;
+    enum { HEARTBEAT_NS = 1000000000 };
     struct buf sql = BUF_INIT, gtids = BUF_INIT;
 
     buf_addf(&sql,
-             "SET @master_binlog_checksum = @@global.binlog_checksum, @master_heartbeat_period = %" PRIu64
+             "SET @master_binlog_checksum = @@global.binlog_checksum, @master_heartbeat_period = %d"
              /* 4: understands GTID events; below that they come as QUERY 'BEGIN' */
              ", @mariadb_slave_capability = 4",
-             heartbeat_ns);
+             HEARTBEAT_NS);
     if (!s->by_file) {
         /* Strict: a list that this server's history does not hold is refused, not guessed at. */
         buf_adds(&sql,

@@ -27,7 +27,7 @@ void stream_shutdown(struct stream *s);
 
 /* The next event: header and body, without the packet's status byte and without
  * checksum, which has been verified. Valid until the next call. Blocks up to the
- * read timeout; the server's heartbeats (asked for at a third of it) come as events too.
+ * read timeout; the server's heartbeats (one a second) come as events too.
  * ERR_LOST and ERR_CONFIG as above: servers refuse a position only here. */
 bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, struct err *err);
 

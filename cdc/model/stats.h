@@ -43,11 +43,12 @@ struct server_stats {
     stat_count binlog_bytes; /* read since start */
     stat_count binlog_events;
     stat_count reconnects;
-    _Atomic uint64_t read_offset;       /* with read_file: where the reader stands */
-    _Atomic int64_t last_event_wall_us; /* when the last packet, heartbeats included, came */
-    struct stat_text version;           /* "10.11.19-MariaDB-log", as the server says */
-    struct stat_text kind;              /* "MariaDB" or "MySQL" */
-    struct stat_text position;          /* "bin.000042:19733" */
+    _Atomic uint64_t read_offset;         /* with read_file: where the reader stands */
+    _Atomic int64_t last_event_wall_us;   /* when the last packet, heartbeats included, came */
+    _Atomic int64_t awaits_since_mono_us; /* the next packet; 0: it is not waited for at the moment */
+    struct stat_text version;             /* "10.11.19-MariaDB-log", as the server says */
+    struct stat_text kind;                /* "MariaDB" or "MySQL" */
+    struct stat_text position;            /* "bin.000042:19733" */
     struct stat_text gtid;
     struct stat_text reason; /* why not streaming; "" when it is */
 };

@@ -105,7 +105,7 @@ static void add_servers(struct status *s, struct buf *out)
     add_head(out, "twinlog_reader_up", "gauge", "1 while the server's binary log streams.");
     for (size_t i = 0; i < s->nservers; i++) {
         begin_server(out, "twinlog_reader_up", &s->servers[i]);
-        add_count(out, s->servers[i].state == RUN_STREAMING);
+        add_count(out, status_server_streams(&s->servers[i]));
     }
     add_head(out, "twinlog_binlog_bytes_read_total", "counter", "Bytes of binary log read.");
     for (size_t i = 0; i < s->nservers; i++) {

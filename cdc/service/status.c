@@ -15,6 +15,9 @@
 #include "cdc/base/mem.h"
 #include "cdc/service/document.h"
 
+/* A stream that rests has a heartbeat each second. */
+enum { SILENT_US = 3500000 };
+
 #define TEXT_BYTES sizeof(((struct stat_text *)0)->text)
 
 static bool server_is_used(const struct config *config, const char *name)
@@ -79,7 +82,30 @@ struct server_stats *status_server(struct status *s, const char *name)
     return NULL;
 }
 
-static bool server_streams(const struct server_stats *s) { return s->state == RUN_STREAMING; }
+/* How long nothing came from a server that ought to have sent something by now; 0: it does. A reader
+ * that waits for room in a queue waits for nothing from its server. */
+static int64_t silent_us(const struct server_stats *s)
+{
+    int64_t since_us = s->awaits_since_mono_us;
+    int64_t us = since_us != 0 ? clock_mono().v - since_us : 0;
+    return us >= SILENT_US ? us : 0;
+}
+
+static enum run_state server_state(const struct server_stats *s)
+{
+    return s->state == RUN_STREAMING && silent_us(s) > 0 ? RUN_CONNECTING : (enum run_state)s->state;
+}
+
+bool status_server_streams(const struct server_stats *s) { return server_state(s) == RUN_STREAMING; }
+
+/* Why it does not stream; "" if it does. */
+static void server_reason(struct server_stats *s, char *out, size_t size)
+{
+    int64_t us = silent_us(s);
+    stat_text_get(&s->reason, out, size);
+    if (out[0] == '\0' && us > 0)
+        snprintf(out, size, "no sign of life for %.1f s", (double)us / 1e6);
+}
 
 static bool direction_streams(const struct direction_stats *d)
 {
@@ -98,7 +124,7 @@ bool status_ready(struct status *s)
     if (is_waiting(s))
         return false;
     for (size_t i = 0; i < s->nservers; i++) {
-        if (!server_streams(&s->servers[i]))
+        if (!status_server_streams(&s->servers[i]))
             return false;
     }
     for (size_t i = 0; i < s->nlinks; i++) {
@@ -113,7 +139,8 @@ bool status_ready(struct status *s)
 static bool caught_up(const struct status_link *l, enum side from)
 {
     const struct direction_stats *d = &l->direction[from];
-    return server_streams(l->server[from]) && direction_streams(d) && d->lag_us == 0 && d->queue_items == 0;
+    return status_server_streams(l->server[from]) && direction_streams(d) && d->lag_us == 0 &&
+           d->queue_items == 0;
 }
 
 bool status_lag_us(const struct status_link *l, enum side from, int64_t *ret_lag_us)
@@ -168,7 +195,7 @@ bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_b
     if (applied_len != read_len || memcmp(applied, read, read_len) != 0)
         return false;
     /* A dead stream hides what was written since: its last position is a lower bound, and 0 is none. */
-    if (read_offset <= applied_offset && !server_streams(l->server[from]))
+    if (read_offset <= applied_offset && !status_server_streams(l->server[from]))
         return false;
     /* A reader that has just gone back to an older position is behind what was applied. */
     *ret_lag_bytes = read_offset > applied_offset ? read_offset - applied_offset : 0;
@@ -188,14 +215,16 @@ static json_t *server_json(struct server_stats *s)
 {
     int64_t last_us = s->last_event_wall_us;
     int64_t age_us = clock_wall().v - last_us;
+    char reason[TEXT_BYTES];
     json_t *o = json_object();
 
+    server_reason(s, reason, sizeof(reason));
     json_object_set_new(o, "kind", json_stat_text(&s->kind));
     json_object_set_new(o, "version", json_stat_text(&s->version));
-    json_object_set_new(o, "state", json_string(run_state_name((enum run_state)s->state)));
+    json_object_set_new(o, "state", json_string(run_state_name(server_state(s))));
     json_object_set_new(o, "position", json_stat_text(&s->position));
     json_object_set_new(o, "gtid", json_stat_text(&s->gtid));
-    json_object_set_new(o, "reason", json_stat_text(&s->reason));
+    json_object_set_new(o, "reason", document_text_or_null(reason));
     json_object_set_new(o, "binlog_bytes_read", document_count(s->binlog_bytes));
     json_object_set_new(o, "binlog_events_read", document_count(s->binlog_events));
     json_object_set_new(o, "reconnects", document_count(s->reconnects));
@@ -296,12 +325,10 @@ void status_json(struct status *s, const struct api *api, struct buf *out)
 
 /* "server auth: connecting: lost connection" */
 static void add_reason(json_t *reasons, const char *what, const char *name, enum run_state state,
-                       struct stat_text *why)
+                       const char *why)
 {
-    char text[TEXT_BYTES];
     struct buf line = BUF_INIT;
-    stat_text_get(why, text, sizeof(text));
-    buf_addf(&line, "%s %s: %s%s%s", what, name, run_state_name(state), text[0] ? ": " : "", text);
+    buf_addf(&line, "%s %s: %s%s%s", what, name, run_state_name(state), why[0] != '\0' ? ": " : "", why);
     json_array_append_new(reasons, document_text(line.data));
     buf_done(&line);
 }
@@ -315,7 +342,9 @@ static void add_direction_reason(json_t *reasons, struct status_link *l, enum si
     snprintf(name, sizeof(name), "%s %s", l->name, direction_arrow(from));
     /* Streaming without a connection is a moment between two tries. */
     enum run_state state = (enum run_state)d->state;
-    add_reason(reasons, "link", name, state == RUN_STREAMING ? RUN_CONNECTING : state, &d->reason);
+    char why[TEXT_BYTES];
+    stat_text_get(&d->reason, why, sizeof(why));
+    add_reason(reasons, "link", name, state == RUN_STREAMING ? RUN_CONNECTING : state, why);
 }
 
 bool status_readyz(struct status *s, struct buf *out)
@@ -328,8 +357,10 @@ bool status_readyz(struct status *s, struct buf *out)
         json_array_append_new(reasons, document_text(waiting));
     for (size_t i = 0; i < s->nservers; i++) {
         struct server_stats *server = &s->servers[i];
-        if (!server_streams(server))
-            add_reason(reasons, "server", server->name, (enum run_state)server->state, &server->reason);
+        char why[TEXT_BYTES];
+        server_reason(server, why, sizeof(why));
+        if (!status_server_streams(server))
+            add_reason(reasons, "server", server->name, server_state(server), why);
     }
     for (size_t i = 0; i < s->nlinks; i++) {
         add_direction_reason(reasons, &s->links[i], SIDE_LEFT);

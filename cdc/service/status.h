@@ -42,6 +42,7 @@ struct server_stats *status_server(struct status *s, const char *name);      /* 
 
 /* Every reader streams and every applier is connected. */
 bool status_ready(struct status *s);
+bool status_server_streams(const struct server_stats *s); /* and it shows signs of life */
 /* What the applier of this direction has still to do, as far as it is known.
  * False where nobody can know: the stream is down, or the reader is in another file. */
 bool status_lag_us(const struct status_link *l, enum side from, int64_t *ret_lag_us);

@@ -94,6 +94,32 @@ static void test_only_used_servers(void **state)
     status_free(s);
 }
 
+/* A reader waits for the next packet, for so long. */
+static void test_a_silent_server_does_not_stream(void **state)
+{
+    static const struct {
+        int64_t waits_us;
+        bool streams;
+    } cases[] = {{0, true}, {1, true}, {2000000, true}, {4000000, false}, {60000000, false}};
+    (void)state;
+    struct status *s = started();
+    struct server_stats *auth = status_server(s, "auth");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        auth->awaits_since_mono_us = cases[i].waits_us > 0 ? clock_mono().v - cases[i].waits_us : 0;
+        json_t *o = document_of(s, NULL);
+        assert_int_equal(status_server_streams(auth), cases[i].streams);
+        assert_int_equal(status_ready(s), cases[i].streams);
+        assert_string_equal(json_string_value(at(o, "servers.auth.state")),
+                            cases[i].streams ? "streaming" : "connecting");
+        assert_int_equal(json_is_null(at(o, "servers.auth.reason")), cases[i].streams);
+        assert_int_equal(json_is_null(at(o, "links.users.directions.left_to_right.lag_seconds")),
+                         !cases[i].streams);
+        json_decref(o);
+    }
+    status_free(s);
+}
+
 static void test_document(void **state)
 {
     (void)state;
@@ -456,6 +482,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_used_servers),
+        cmocka_unit_test(test_a_silent_server_does_not_stream),
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_job),
         cmocka_unit_test(test_lag),
