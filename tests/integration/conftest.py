@@ -75,6 +75,9 @@ def make_twin(pair, tmp_path):
     yield make
     for twin in made:
         twin.close()
+        for server in twin.servers.values():
+            if server.is_running():
+                server.thaw()  # or it would not answer below
         if all(server.is_running() for server in twin.servers.values()):
             found = find_secrets(twin.daemon.log(), twin.secrets())
             assert not found, "the log holds a secret:\n" + "\n".join(found[:5])
