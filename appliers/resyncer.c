@@ -52,6 +52,7 @@ enum {
     WAKE_EVERY_MS = 500,
     PURGE_EVERY_S = 3600,
     TELL_AGAIN_AFTER_S = 60,
+    TROUBLE_TOLD_AFTER_MS = 3000, /* what passes by itself within a moment is no trouble */
 };
 
 /* ---- Slots ---- */
@@ -122,7 +123,8 @@ struct resyncer {
     struct refusals refusals;
     struct backoff backoff;
     struct once trouble;
-    mono_us last_purge;
+    bool in_trouble; /* and it was told */
+    mono_us last_purge, went_well_at;
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
 
     pthread_mutex_t lock;
@@ -377,7 +379,8 @@ static bool may_try_again(struct resyncer *r, struct err *err)
         return halted_error(r, from, ERR_HALT, err);
     uint32_t wait_ms = backoff_next_ms(&r->backoff);
 
-    if (r->backoff.tries > 5) { /* what passes by itself within a moment is no trouble */
+    if (mono_diff_us(clock_mono(), r->went_well_at) >= TROUBLE_TOLD_AFTER_MS * 1000LL) {
+        r->in_trouble = true;
         show_trouble(r, err->text);
         if (once_is_news(&r->trouble, err->text, TELL_AGAIN_AFTER_S))
             log_warn("resync waits: %s", err->text);
@@ -388,10 +391,12 @@ static bool may_try_again(struct resyncer *r, struct err *err)
 
 static void trouble_is_over(struct resyncer *r)
 {
-    if (r->backoff.tries > 5) {
+    if (r->in_trouble) {
         show_trouble(r, "");
         log_info("resync goes on");
     }
+    r->in_trouble = false;
+    r->went_well_at = clock_mono();
     backoff_reset(&r->backoff);
 }
 
@@ -652,6 +657,8 @@ static void run_job(struct resyncer *r)
     log_begin(r);
     pthread_mutex_unlock(&r->lock);
     backoff_reset(&r->backoff);
+    r->in_trouble = false;
+    r->went_well_at = clock_mono();
     r->chunk_rows = r->group_rows = FIRST_ROWS < r->o.chunk_rows ? FIRST_ROWS : r->o.chunk_rows;
     while (!over && !stop_raised(r->o.stop)) {
         struct err err = ERR_INIT;
