@@ -125,6 +125,7 @@ struct resyncer {
     struct once trouble;
     bool in_trouble; /* and it was told */
     mono_us last_purge, went_well_at;
+    uint64_t chunk_quarantined; /* of the chunk under way: keys that were refused */
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
 
     pthread_mutex_t lock;
@@ -158,6 +159,7 @@ static void start_over(struct resyncer *r)
 {
     set_done_to(r, NULL);
     r->job.rows_scanned = 0;
+    r->job.quarantined = 0; /* they will be refused once more */
     r->generation++;
 }
 
@@ -415,25 +417,40 @@ static size_t scaled(size_t n, int64_t target, int64_t measured, size_t max)
     return wanted > 1 ? (size_t)wanted : 1;
 }
 
-static void count(struct resyncer *r, uint64_t scanned)
+/* What was done stays done, whatever becomes of the chunk. */
+static void count(struct resyncer *r)
 {
     struct resync_counts *c = &r->resync.counts;
 
     pthread_mutex_lock(&r->lock);
-    r->job.rows_scanned += scanned;
     r->job.rows_written += c->written;
     r->job.conflicts += c->conflicts;
-    r->job.quarantined += c->quarantined;
     pthread_mutex_unlock(&r->lock);
-    r->o.stats->resync_scanned += scanned;
+    r->chunk_quarantined += c->quarantined;
     r->o.stats->resync_written += c->written;
     memset(c, 0, sizeof *c);
 }
 
-static void uncount(struct resyncer *r, uint64_t scanned)
+/* What is the same for each walk over a chunk counts once: not if the walk has to begin anew. */
+static void count_chunk(struct resyncer *r, uint64_t generation, uint64_t scanned)
 {
     pthread_mutex_lock(&r->lock);
-    r->job.rows_scanned -= scanned < r->job.rows_scanned ? scanned : r->job.rows_scanned;
+    if (r->generation == generation) {
+        r->job.rows_scanned += scanned;
+        r->job.quarantined += r->chunk_quarantined;
+    }
+    pthread_mutex_unlock(&r->lock);
+    r->o.stats->resync_scanned += scanned;
+}
+
+/* It will be read again. */
+static void uncount_chunk(struct resyncer *r, uint64_t generation, uint64_t scanned)
+{
+    pthread_mutex_lock(&r->lock);
+    if (r->generation == generation) {
+        r->job.rows_scanned -= scanned;
+        r->job.quarantined -= r->chunk_quarantined;
+    }
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -446,10 +463,10 @@ static bool settle(struct resyncer *r, const struct key *keys, size_t nkeys, str
         n = resync_count_apart(r->o.link, keys + done, n);
         full = n == r->group_rows;
         if (!resync_settle(&r->resync, keys + done, n, err)) {
-            count(r, 0);
+            count(r);
             return false;
         }
-        count(r, 0);
+        count(r);
         stat_histogram_add(&r->o.stats->resync_lock, r->resync.locked_us);
         if (full || r->resync.locked_us > LOCK_TARGET_US)
             r->group_rows = scaled(n, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
@@ -512,6 +529,7 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
 
     let_streams_go_on(r);
     r->resync.patient = r->backoff.tries < PATIENT_TRIES;
+    r->chunk_quarantined = 0;
     arena_init(&arena);
     bool ok = resync_scan(&r->resync, w, r->chunk_rows, &chunk, &keys, &nkeys, &arena, err);
 
@@ -520,11 +538,11 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
         ok = settle(r, keys, nkeys, err);
     }
     if (ok) {
-        count(r, chunk.npairs);
+        count_chunk(r, generation, chunk.npairs);
         if (chunk.end.data != NULL)
             ok = store_progress(r, generation, &chunk.end, err);
         if (!ok)
-            uncount(r, chunk.npairs); /* it will be read again */
+            uncount_chunk(r, generation, chunk.npairs);
     }
     if (ok)
         *ret_more = walk_advance(w, &chunk);
