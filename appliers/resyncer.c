@@ -277,6 +277,31 @@ static void take_stored(struct resyncer *r, const struct resync_state *stored)
     set_done_to(r, &stored->done_to);
 }
 
+/* What the table has, if it is not known yet. A job that begins before would be overwritten by the one before it. */
+static bool load_job(struct resyncer *r, struct store *left, struct err *err)
+{
+    struct resync_state stored;
+    struct arena arena;
+    bool has = false;
+
+    pthread_mutex_lock(&r->lock);
+    bool loaded = r->loaded;
+
+    pthread_mutex_unlock(&r->lock);
+    if (loaded)
+        return true;
+    arena_init(&arena);
+    bool ok = store_mysql_load_resync(left, &has, &stored, &arena, err);
+
+    if (ok) {
+        pthread_mutex_lock(&r->lock);
+        take_stored(r, has ? &stored : NULL);
+        pthread_mutex_unlock(&r->lock);
+    }
+    arena_done(&arena);
+    return ok;
+}
+
 /* With the lock held. The key is borrowed. */
 static struct resync_state state_now(const struct resyncer *r)
 {
@@ -292,6 +317,9 @@ bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_caus
         log_warn("no checkpoint yet, and initial_sync is off: rows that are there already are not compared");
         return true;
     }
+    /* At a start the position may be known to be lost before our own thread has read the table. */
+    if (cause != JOB_FIRST_START && !load_job(r, a->stores[SIDE_LEFT], err))
+        return false;
     pthread_mutex_lock(&r->lock);
     if (cause == JOB_FIRST_START)
         take_stored(r, stored);
@@ -697,22 +725,10 @@ static bool load(struct resyncer *r, struct err *err)
 {
     struct store *const *stores = r->resync.apply.stores;
     struct conflicts *conflicts = link_sync_conflicts(r->o.sync);
-    struct resync_state stored;
-    struct arena arena;
-    bool has = false;
 
-    arena_init(&arena);
-    bool ok = store_mysql_load_resync(stores[SIDE_LEFT], &has, &stored, &arena, err) &&
-              store_mysql_load_conflicts(stores[SIDE_LEFT], conflicts, err) &&
-              store_mysql_load_conflicts(stores[SIDE_RIGHT], conflicts, err);
-
-    if (ok) {
-        pthread_mutex_lock(&r->lock);
-        take_stored(r, has ? &stored : NULL);
-        pthread_mutex_unlock(&r->lock);
-    }
-    arena_done(&arena);
-    return ok;
+    return store_mysql_load_conflicts(stores[SIDE_LEFT], conflicts, err) &&
+           store_mysql_load_conflicts(stores[SIDE_RIGHT], conflicts, err) &&
+           load_job(r, stores[SIDE_LEFT], err);
 }
 
 static void load_until_it_works(struct resyncer *r)
