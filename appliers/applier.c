@@ -178,10 +178,16 @@ static void begin_anew(struct applier *a, enum job_cause cause, const char *why)
 /* Until the stop flag is up, or an operator says which side is right: then true. */
 static bool halt(struct applier *a, const char *why)
 {
+    struct err err = ERR_INIT;
+
     drop_taken(a);
-    queue_restart(
-        &a->o.feed
-             ->queue); /* a full one would hold up the reader, and with it every other link of that server */
+    /* A full queue would hold up the reader, and with it every other link of that server. What is thrown away is not
+     * applied, and a resync must not take it for that. */
+    if (!link_sync_enter(a->o.sync, gate_of(side_peer(a->o.from)), a->o.stop, &err))
+        return false;
+    link_sync_set_open(a->o.sync, a->o.from, false);
+    link_sync_leave(a->o.sync, gate_of(side_peer(a->o.from)));
+    queue_restart(&a->o.feed->queue);
     show_state(a, RUN_HALTED, why);
     log_error("halted: %s", why);
     tell_event(a, EVENT_HALTED, why);

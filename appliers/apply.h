@@ -29,6 +29,10 @@ struct apply {
                      const struct resync_state *stored, struct err *err);
     void *on_begin_arg;
 
+    bool is_resync;      /* it is no direction: `from` means nothing */
+    uint64_t reconciled; /* rows that reconciles wrote */
+    uint64_t refused;    /* keys that went into quarantine */
+
     struct checkpoint stored; /* what the peer's checkpoint row says; owned */
     uint64_t purged;          /* markers up to here are gone from the peer */
 };

@@ -44,8 +44,8 @@ struct plan {
     enum side source; /* of the last write */
 };
 
-/* Is it settled beforehand whose row it is? A fast forward that was refused is no conflict, and neither is its
- * next try, as long as only the side wrote whose row waits. */
+/* A fast forward that was refused is no conflict, and neither is its next try: whose row is it? The peer may have
+ * written since, unseen by us, so that side's say counts for less than a version. */
 static bool is_preferred(const struct apply *a, const struct key *key, enum reconcile_why why,
                          enum side *ret_side)
 {
@@ -60,11 +60,12 @@ static bool is_preferred(const struct apply *a, const struct key *key, enum reco
 static struct decision decide(const struct apply *a, const struct key *key, enum reconcile_why why,
                               const struct value *left, const struct value *right)
 {
+    struct decision d = decide_conflict(a->link, link_sync_order(a->sync), left, right);
     enum side preferred;
 
-    if (is_preferred(a, key, why, &preferred))
-        return (struct decision){preferred, false, RULE_VERSION};
-    return decide_conflict(a->link, link_sync_order(a->sync), left, right);
+    if (d.rule == RULE_FORCE || d.rule == RULE_VERSION || !is_preferred(a, key, why, &preferred))
+        return d;
+    return (struct decision){preferred, false, RULE_VERSION};
 }
 
 static void plan_record(const struct apply *a, struct plan *p, const struct key *key,
@@ -72,7 +73,9 @@ static void plan_record(const struct apply *a, struct plan *p, const struct key 
                         struct arena *arena)
 {
     struct conflict_record *r = &p->conflicts[p->nconflicts++];
-    enum conflict_met met = a->from == SIDE_LEFT ? MET_LEFT_TO_RIGHT : MET_RIGHT_TO_LEFT;
+    enum conflict_met met = a->is_resync           ? MET_RESYNC
+                            : a->from == SIDE_LEFT ? MET_LEFT_TO_RIGHT
+                                                   : MET_RIGHT_TO_LEFT;
 
     decide_record(a->link, key, left, right, met, d, arena, r);
     r->id = link_sync_next_conflict(a->sync);
@@ -207,6 +210,7 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
     struct arena arena;
     const struct value **rows[2] = {NULL, NULL};
     struct plan plan;
+    size_t decided;
     bool ok = false;
 
     arena_init(&arena);
@@ -215,6 +219,7 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
         goto out;
     plan_make(a, &plan, keys, nkeys, (const struct value *const *const *)rows, why, &arena);
     *ret_source = plan.source;
+    decided = plan.nwrites[SIDE_LEFT] + plan.nwrites[SIDE_RIGHT]; /* parking adds to them */
     if (nkeys > 1)
         plan_park(a, &plan, &arena);
     if (!write_both(a, &plan, keys, nkeys, drop, ndrop, &arena, err))
@@ -222,6 +227,7 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
     ok = commit_both(a, plan.markers, nkeys, err);
     if (ok) {
         count_decided(a, &plan);
+        a->reconciled += decided;
         for (size_t i = 0; i < nkeys; i++)
             quarantine_release(link_sync_quarantine(a->sync), &keys[i]);
     }
@@ -270,6 +276,7 @@ bool reconcile_quarantine(struct apply *a, const struct key *key, enum side sour
     if (a->on_refused != NULL)
         a->on_refused(a->on_refused_arg, key, why);
     quarantine_refused(q, &entry, clock_wall());
+    a->refused++;
     return true;
 }
 

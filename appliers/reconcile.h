@@ -10,8 +10,8 @@
 /* Why a key is reconciled tells whether there is anything to decide. */
 enum reconcile_why {
     RECONCILE_CONFLICT, /* a change did not meet its before: both sides wrote */
-    RECONCILE_REFUSED,  /* a fast forward was refused: the source's row it is, whatever its version */
-    RECONCILE_RETRY,    /* what waits in quarantine keeps the side it waits for; else as a conflict */
+    RECONCILE_REFUSED, /* a fast forward was refused: the source's row it is, unless the peer's version is higher */
+    RECONCILE_RETRY, /* what waits in quarantine keeps the side it waits for, likewise; else as a conflict */
 };
 
 /* Reconciles these distinct keys, in one transaction a side where that goes, one by

@@ -11,9 +11,11 @@
  *
  *   - nothing is pending in either log, and the rows are equal; or
  *   - changes are pending in one log alone, the first begins at the row that the peer
- *     has, the last ends at the row that its own side has. They are on their way,
+ *     has, each one begins where the one before it ended, and the last ends at the row that
+ *     its own side has. They are on their way,
  *     and are left to the stream. So a row that was deleted a moment ago does not
- *     come back, and a resync never takes for a conflict what is none.
+ *     come back, and a resync never takes for a conflict what is none. (A gap in the chain is an
+ *     echo: the other side had a say meanwhile, and the same row twice proves nothing.)
  *
  * What does not show it is settled under locks, left first:
  *
@@ -27,10 +29,14 @@
  * anything, and both readers have read on to where the logs ended after the rows
  * were read: then everything that ever was written to these rows is applied, superseded
  * or pending. That needs no row lock: a row that changes while we read has a pending
- * change. A key that no side has is not read, but may have pending changes; which
- * keys lie in the chunk's range only the servers know. A pending key that is not in the chunk
- * and was never absent in its chain has a row, so it lies elsewhere; one that was may lie
- * here, and is settled.
+ * change. A key that no side has is not in the range, but may have pending changes, and which
+ * keys lie in the range only the servers know. So the rows of pending keys that are not in the
+ * chunk are read by their keys: one that a side has, and that side's pending changes never
+ * deleted or inserted, was there all the time and would have been in the range, so it lies elsewhere.
+ * Any other one may lie here, and is settled.
+ *
+ * Quarantine. What waits there is a change that was passed over, so it is not pending; its side keeps its
+ * say as long as the peer has not written the key, which is just what is known here.
  *
  * Rows that one side refuses: the keys are tried again with UNIQUE values parked, then in
  * halves, down to the one that is to blame, which goes into quarantine.
@@ -52,6 +58,7 @@ void resync_init(struct resync *r, const struct link *link, struct link_sync *sy
 {
     *r = (struct resync){.streams = streams};
     apply_init(&r->apply, link, SIDE_LEFT, sync, left, right, stop, stats);
+    r->apply.is_resync = true;
 }
 
 void resync_done(struct resync *r) { apply_done(&r->apply); }
@@ -83,10 +90,14 @@ bool resync_store(struct store *left, const struct resync_state *state, struct e
 /* What is pending of one key in one log. */
 struct chain {
     bool any;
-    bool meets_peer; /* the first change begins at the peer's row */
-    bool is_own;     /* the last one ends at its own side's row */
-    bool was_absent; /* the key was absent at some point of it */
+    bool meets_peer;          /* the first change begins at the peer's row */
+    bool is_own;              /* the last one ends at its own side's row */
+    bool has_gaps;            /* some change does not begin where the one before it ended */
+    bool was_absent;          /* the key was absent at some point of it */
+    const struct value *last; /* where the last one ended; good while pending changes are being visited */
 };
+
+enum { MAX_ADDED = 10000 };
 
 enum verdict { SHARED, ON_ITS_WAY, DRIFTED, ALIKE, DOUBTFUL };
 
@@ -95,6 +106,7 @@ struct looked {
     const struct value *row[2];
     struct chain chain[2]; /* by log */
     bool added;        /* nobody asked for it, but a change of it is pending; the rows are taken for absent */
+    bool has[2];       /* added: the side has a row of it */
     bool doubtful;     /* a server may take a pending key for this one */
     struct key folded; /* of a link with loose keys; data NULL: not to be folded */
 };
@@ -107,6 +119,7 @@ struct look {
     size_t *slots; /* hash table: index into keys + 1; 0: free */
     size_t nslots; /* a power of two */
     bool adds;     /* pending keys that are not there are added */
+    size_t nadded; /* so many, or more than can be */
     enum side log; /* whose pending changes are being visited */
     uint64_t passed;
 };
@@ -161,8 +174,11 @@ static struct looked *look_add(struct look *l, const struct key *k, const struct
     return k2;
 }
 
-static enum verdict judge(const struct link *link, const struct looked *k)
+static enum verdict judge(const struct resync *r, const struct looked *k)
 {
+    const struct link *link = r->apply.link;
+    const struct job_order *order = &r->order;
+
     const struct chain *left = &k->chain[SIDE_LEFT], *right = &k->chain[SIDE_RIGHT];
 
     if (left->any && right->any)
@@ -173,7 +189,10 @@ static enum verdict judge(const struct link *link, const struct looked *k)
         return decide_same(link, k->row[SIDE_LEFT], k->row[SIDE_RIGHT]) ? SHARED : DRIFTED;
     const struct chain *c = left->any ? left : right;
 
-    return c->meets_peer && c->is_own ? ON_ITS_WAY : DOUBTFUL;
+    /* A forced side's rows win over what the other one wrote before, too. */
+    if (order->force && left->any != (order->from == SIDE_LEFT))
+        return DOUBTFUL;
+    return c->meets_peer && c->is_own && !c->has_gaps ? ON_ITS_WAY : DOUBTFUL;
 }
 
 /* ---- Keys that a server may take for the same ---- */
@@ -229,7 +248,7 @@ static void note_change(struct look *l, const struct change *c)
     size_t slot = *look_slot(l, &c->key);
     struct looked *k = slot > 0 ? &l->keys[slot - 1] : NULL;
 
-    if (k == NULL && l->adds) {
+    if (k == NULL && l->adds && l->nadded++ < MAX_ADDED) {
         struct key copy = {arena_copy(&l->arena, c->key.data, c->key.len), c->key.len};
 
         k = look_add(l, &copy, NULL, NULL);
@@ -240,7 +259,10 @@ static void note_change(struct look *l, const struct change *c)
 
         if (!chain->any)
             chain->meets_peer = !c->incomplete && decide_same(link, c->before, k->row[side_peer(l->log)]);
+        else
+            chain->has_gaps |= c->incomplete || !decide_same(link, c->before, chain->last);
         chain->any = true;
+        chain->last = c->after;
         chain->is_own = !c->incomplete && decide_same(link, c->after, k->row[l->log]);
         chain->was_absent |= c->before == NULL || c->after == NULL;
     }
@@ -295,18 +317,46 @@ static bool find_pending(struct look *l, struct err *err)
 
 /* ---- Scan ---- */
 
+/* Reads which sides have rows of the keys that were added. */
+static bool read_added(struct look *l, struct err *err)
+{
+    struct apply *a = &l->r->apply;
+    struct key *keys = arena_alloc(&l->arena, (l->nkeys + 1) * sizeof *keys);
+    const struct value **rows = arena_alloc(&l->arena, (l->nkeys + 1) * sizeof *rows);
+    size_t first = 0, n = 0;
+
+    if (l->nadded > MAX_ADDED)
+        return err_set(err, ERR_BUSY, 0, "more than %d changes are pending", MAX_ADDED);
+    while (first < l->nkeys && !l->keys[first].added)
+        first++;
+    for (size_t i = first; i < l->nkeys; i++)
+        keys[n++] = l->keys[i].key;
+    for (int side = SIDE_LEFT; side <= SIDE_RIGHT && n > 0; side++) {
+        if (!a->stores[side]->ops->read(a->stores[side], keys, n, rows, &l->arena, err))
+            return err_prefix(err, "read %s rows", side_name(side));
+        for (size_t i = 0; i < n; i++)
+            l->keys[first + i].has[side] = rows[i] != NULL;
+    }
+    return true;
+}
+
+static bool lies_elsewhere(const struct looked *k)
+{
+    for (int side = SIDE_LEFT; side <= SIDE_RIGHT; side++)
+        if (k->has[side] && k->chain[side].any && !k->chain[side].was_absent)
+            return true;
+    return false;
+}
+
 static void list_suspects(const struct look *l, struct key *ret_keys, size_t *ret_nkeys, struct arena *arena)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < l->nkeys; i++) {
         const struct looked *k = &l->keys[i];
-        enum verdict v = judge(l->r->apply.link, k);
+        enum verdict v = judge(l->r, k);
 
-        if (v == SHARED || v == ON_ITS_WAY)
-            continue;
-        /* It has a row, which was not read here: it lies elsewhere. */
-        if (k->added && !k->doubtful && !k->chain[SIDE_LEFT].was_absent && !k->chain[SIDE_RIGHT].was_absent)
+        if (v == SHARED || v == ON_ITS_WAY || (k->added && !k->doubtful && lies_elsewhere(k)))
             continue;
         ret_keys[n++] = (struct key){arena_copy(arena, k->key.data, k->key.len), k->key.len};
     }
@@ -324,7 +374,7 @@ static bool scan(struct resync *r, struct walk *w, size_t rows, struct walk_chun
     for (size_t i = 0; i < c->npairs; i++)
         look_add(&l, &c->pairs[i].key, c->pairs[i].row[SIDE_LEFT], c->pairs[i].row[SIDE_RIGHT]);
     l.adds = true;
-    bool ok = find_pending(&l, err);
+    bool ok = find_pending(&l, err) && read_added(&l, err);
 
     if (ok) {
         *ret_keys = arena_alloc(arena, (l.nkeys + 1) * sizeof **ret_keys);
@@ -381,6 +431,11 @@ static void plan_key(struct settle *s, const struct looked *k)
     struct resync *r = s->r;
     const struct link *link = r->apply.link;
     struct decision d = decide_drift(link, &r->order, k->row[SIDE_LEFT], k->row[SIDE_RIGHT]);
+    enum side waiting;
+
+    if (quarantine_source(link_sync_quarantine(r->apply.sync), &k->key, &waiting) &&
+        !(r->order.force && k->row[r->order.from] != NULL))
+        d = (struct decision){waiting, false, RULE_VERSION};
     enum side loser = side_peer(d.winner);
 
     s->writes[loser][s->nwrites[loser]++] = (struct row_write){k->key, k->row[loser], k->row[d.winner]};
@@ -421,7 +476,7 @@ static size_t plan(struct settle *s, bool parked, struct key *ret_doubtful)
         s->writes[side] = arena_alloc(&s->look.arena, (l->nkeys + 1) * sizeof *s->writes[side]);
     s->conflicts = arena_alloc(&s->look.arena, (l->nkeys + 1) * sizeof *s->conflicts);
     for (size_t i = 0; i < l->nkeys; i++)
-        switch (judge(link, &l->keys[i])) {
+        switch (judge(s->r, &l->keys[i])) {
         case SHARED: break;
         case ON_ITS_WAY: s->r->counts.left_alone++; break;
         case DRIFTED: plan_key(s, &l->keys[i]); break;
@@ -449,7 +504,7 @@ static size_t list_released(const struct settle *s, struct key *ret_keys)
     size_t n = 0;
 
     for (size_t i = 0; i < s->look.nkeys; i++) {
-        enum verdict v = judge(r->apply.link, &s->look.keys[i]);
+        enum verdict v = judge(r, &s->look.keys[i]);
 
         if ((v == SHARED || v == DRIFTED) && link_sync_is_quarantined(r->apply.sync, &s->look.keys[i].key))
             ret_keys[n++] = s->look.keys[i].key;
@@ -486,7 +541,7 @@ static void count(const struct settle *s, const struct key *release, size_t nrel
     struct link_sync *sync = r->apply.sync;
 
     for (size_t i = 0; i < s->look.nkeys; i++)
-        r->counts.written += judge(r->apply.link, &s->look.keys[i]) == DRIFTED;
+        r->counts.written += judge(r, &s->look.keys[i]) == DRIFTED;
     r->counts.conflicts += s->nconflicts;
     for (size_t i = 0; i < s->nconflicts; i++)
         conflicts_add(link_sync_conflicts(sync), &s->conflicts[i], clock_wall());
@@ -566,11 +621,17 @@ static bool refuse(struct resync *r, const struct key *key, const struct err *wh
     if (ok && !decide_same(a->link, row[SIDE_LEFT], row[SIDE_RIGHT]))
         source = decide_drift(a->link, &r->order, row[SIDE_LEFT], row[SIDE_RIGHT]).winner;
     arena_done(&arena);
-    if (!ok)
+    if (!ok) {
+        if (err->kind == ERR_ROW) /* it cannot even be read by its key */
+            err->kind = ERR_HALT;
         return false;
+    }
+    if (!link_sync_is_quarantined(a->sync, key)) {
+        ok = reconcile_quarantine(a, key, source, why, NULL, 0, err);
+        r->counts.quarantined += ok;
+        return ok;
+    }
     r->counts.quarantined++;
-    if (!link_sync_is_quarantined(a->sync, key))
-        return reconcile_quarantine(a, key, source, why, NULL, 0, err);
     struct quarantine_entry e = {.key = *key, .source = source, .code = why->code, .why = why->text};
 
     quarantine_refused(link_sync_quarantine(a->sync), &e, clock_wall());
@@ -592,6 +653,22 @@ static bool settle_or_refuse(struct resync *r, const struct key *keys, size_t nk
     return refuse(r, &keys[0], &why, err);
 }
 
+/* Both sides may have written: rule 4. */
+static bool reconcile_doubtful(struct resync *r, const struct key *keys, size_t nkeys, struct err *err)
+{
+    const struct direction_stats *s = r->apply.stats;
+    uint64_t conflicts = s->conflicts_version + s->conflicts_updated_at + s->conflicts_authority +
+                         s->conflicts_delete + s->conflicts_force;
+    uint64_t written = r->apply.reconciled, refused = r->apply.refused;
+    bool ok = reconcile_keys(&r->apply, keys, nkeys, UINT64_MAX, RECONCILE_RETRY, err);
+
+    r->counts.written += r->apply.reconciled - written;
+    r->counts.quarantined += r->apply.refused - refused;
+    r->counts.conflicts += s->conflicts_version + s->conflicts_updated_at + s->conflicts_authority +
+                           s->conflicts_delete + s->conflicts_force - conflicts;
+    return ok;
+}
+
 bool resync_settle(struct resync *r, const struct key *keys, size_t nkeys, struct err *err)
 {
     struct key *doubtful = mem_alloc((nkeys + 1) * sizeof *doubtful);
@@ -606,9 +683,9 @@ bool resync_settle(struct resync *r, const struct key *keys, size_t nkeys, struc
 
     link_sync_leave(r->apply.sync, GATE_BOTH);
     if (ok && ndoubtful > 0)
-        ok = reconcile_keys(&r->apply, doubtful, ndoubtful, UINT64_MAX, RECONCILE_CONFLICT, err);
+        ok = reconcile_doubtful(r, doubtful, ndoubtful, err);
     free(doubtful);
-    if (ok || err->kind != ERR_ROW)
+    if (ok || err->kind != ERR_ROW || nkeys == 1)
         return ok;
     err_clear(err);
     return resync_settle(r, keys, nkeys / 2, err) &&

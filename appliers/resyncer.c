@@ -125,7 +125,7 @@ struct resyncer {
     struct once trouble;
     bool in_trouble; /* and it was told */
     mono_us last_purge, went_well_at;
-    uint64_t chunk_quarantined; /* of the chunk under way: keys that were refused */
+    uint64_t chunk_quarantined;    /* of the chunk under way: keys that were refused */
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
 
     pthread_mutex_t lock;

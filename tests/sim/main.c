@@ -33,6 +33,9 @@ static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes)
         {.writes = writes, .delete_wins = delete_wins, .resyncs = 1, .one_sided = true},
         {.writes = 1, .crashes = 1, .losses = 1, .delete_wins = delete_wins, .drift = true, .drifted = {1, 2}},
         {.writes = 1, .crashes = 1, .delete_wins = delete_wins, .drift = true, .drifted = {0, 1}},
+        /* Chains that cross over twice, and rows that echoes delete. */
+        {.writes = writes - 1, .delete_wins = delete_wins, .drift = true, .drifted = {1, 2}},
+        {.writes = writes - 1, .delete_wins = delete_wins, .drift = true, .drifted = {0, 1}},
         {.writes = 1,
          .crashes = 1,
          .delete_wins = delete_wins,

@@ -624,9 +624,11 @@ static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, con
     const struct actor *d = direction_of(a, log);
     uint64_t at = d->at, at_rows = d->at_rows;
     uint64_t passed = link_sync_passed(a->world->sync[a->link], log);
+    struct tx **txs = mem_alloc((MAX_LOG * MAX_ENTRY + 1) * sizeof(struct tx *)); /* all of them stay for the visit */
+    size_t n = 0;
 
     while (at < source_of(d)->nlog) {
-        struct tx *tx = read_one(d, &at, &at_rows);
+        struct tx *tx = txs[n++] = read_one(d, &at, &at_rows);
 
         for (size_t i = 0; i < tx->nchanges; i++) {
             const struct change *c = &tx->changes[i];
@@ -637,8 +639,10 @@ static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, con
         if (tx->marker > passed)
             passed = tx->marker;
         visit(visit_arg, tx);
-        tx_free(tx);
     }
+    for (size_t i = 0; i < n; i++)
+        tx_free(txs[i]);
+    free(txs);
 }
 
 static int64_t no_clock(void *arg)

@@ -173,7 +173,7 @@ static void test_what_a_key_is_folded_to(void **state)
         char key_bytes[64], expected_bytes[64], folded[65];
         struct key k = key_of_parts(key_bytes, cases[i].key);
         size_t len = 999;
-        bool ok = link_sync_fold_key(&k, folded, &len);
+        bool ok = link_sync_fold_key(&link_of_test, &k, folded, &len);
 
         if (ok != (cases[i].folded != NULL))
             fail_msg("case %zu", i);
@@ -190,7 +190,27 @@ static void test_what_a_key_is_folded_to(void **state)
         size_t len;
 
         k.len -= cut;
-        assert_int_equal(link_sync_fold_key(&k, folded, &len), k.len == 0 || k.len == 7);
+        assert_int_equal(link_sync_fold_key(&link_of_test, &k, folded, &len), k.len == 0 || k.len == 7);
+    }
+}
+
+/* Keys that are compared by their bytes are alike in spaces at the end alone, and can always be folded. */
+static void test_what_a_padded_key_is_folded_to(void **state)
+{
+    const struct link padded = {.name = "p", .loose_keys = true, .padded_keys = true};
+    static const char *const cases[][2] = {
+        {"AbC  ", "AbC"}, {"\xc3\xa4 ", "\xc3\xa4"}, {"a\t|B ", "a\t|B"}, {" ", ""}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char key_bytes[64], expected_bytes[64], folded[65];
+        struct key k = key_of_parts(key_bytes, cases[i][0]),
+                   expected = key_of_parts(expected_bytes, cases[i][1]);
+        size_t len;
+
+        assert_true(link_sync_fold_key(&padded, &k, folded, &len));
+        assert_int_equal(len, expected.len);
+        assert_memory_equal(folded, expected.data, len);
     }
 }
 
@@ -400,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_rebuild_takes_what_is_still_ahead),
         cmocka_unit_test(test_what_a_collation_may_take_for_the_same_is_not_passed_over),
         cmocka_unit_test(test_what_a_key_is_folded_to),
+        cmocka_unit_test(test_what_a_padded_key_is_folded_to),
         cmocka_unit_test(test_open_and_order),
         cmocka_unit_test(test_what_is_on_record),
         cmocka_unit_test(test_who_waits_for_one_gate_is_let_in_between),
