@@ -34,8 +34,6 @@ enum {
     PING_EVERY_MS = 2000,
     STORE_POSITION_EVERY_MS = 10000,
     STORE_MARKER_AFTER_MS = 1000,
-    RETRY_QUARANTINE_EVERY_MS = 200, /* a look whether the time of any key has come */
-    RETRY_QUARANTINE_KEYS = 50,
     OBSTACLES_EVERY_MS = 500,
     OBSTACLES_KEYS = 10, /* tried for each look: what is in the way of them may have moved */
     TELL_AGAIN_AFTER_S = 60,
@@ -61,7 +59,7 @@ struct applier {
     struct backoff backoff;
     mono_us busy_since;
     struct once trouble; /* since it last worked */
-    mono_us last_ping, last_stored, last_retry, last_obstacles, idle_since;
+    mono_us last_ping, last_stored, last_obstacles, idle_since;
     size_t obstacles_left; /* keys in quarantine that were not tried since rows were last written */
     struct refusals refusals;
     bool anew; /* the next opening begins where the log ends */
@@ -408,15 +406,10 @@ static void try_behind_obstacles(struct applier *a)
     a->obstacles_left -= a->obstacles_left < OBSTACLES_KEYS ? a->obstacles_left : OBSTACLES_KEYS;
 }
 
-/* What is due whether the stream rests or not. Either direction tries the quarantine: the other may be halted. */
+/* What is due whether the stream rests or not. */
 static bool now_and_then(struct applier *a, struct err *err)
 {
     try_behind_obstacles(a);
-    if (link_sync_quarantine_count(a->o.sync) > 0 && is_due(a->last_retry, RETRY_QUARANTINE_EVERY_MS)) {
-        a->last_retry = clock_mono();
-        if (!apply_retry_quarantine(&a->apply, RETRY_QUARANTINE_KEYS, clock_wall(), err))
-            return false;
-    }
     /* Batches may bring nothing to write for long: only markers, or superseded changes. */
     if (!a->in_parts && a->ntxs == 0 && is_due(a->last_stored, STORE_POSITION_EVERY_MS) &&
         link_sync_passed(a->o.sync, a->o.from) != a->apply.stored.marker) {

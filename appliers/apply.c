@@ -465,21 +465,3 @@ bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err)
     link_sync_leave(a->sync, gate_of(side_peer(a->from)));
     return ok;
 }
-
-bool apply_retry_quarantine(struct apply *a, size_t max, wall_us now, struct err *err)
-{
-    struct key *keys = mem_zalloc(max, sizeof *keys);
-    struct arena arena;
-    bool ok = false;
-
-    arena_init(&arena);
-    if (reconcile_enter(a, gate_of(side_peer(a->from)), err)) {
-        size_t n = quarantine_take_due(link_sync_quarantine(a->sync), now, keys, max, &arena);
-
-        link_sync_leave(a->sync, gate_of(side_peer(a->from)));
-        ok = reconcile_keys(a, keys, n, UINT64_MAX, RECONCILE_RETRY, err);
-    }
-    arena_done(&arena);
-    free(keys);
-    return ok;
-}

@@ -60,7 +60,4 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
  * writes only if it says anything new. Errors likewise. */
 bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err);
 
-/* Tries at most max of the keys in quarantine again whose time has come. That one is refused again is no error. */
-bool apply_retry_quarantine(struct apply *a, size_t max, wall_us now, struct err *err);
-
 #endif

@@ -332,11 +332,23 @@ size_t quarantine_hurry(struct quarantine *q, const char *name)
     pthread_mutex_lock(&q->lock);
     for (struct entry *e = q->oldest; e != NULL; e = e->newer)
         if (name == NULL || is_named(q, e, name)) {
-            e->next.v = 0;
+            e->next = e->since; /* long past */
             n++;
         }
     pthread_mutex_unlock(&q->lock);
     return n;
+}
+
+void quarantine_hurry_key(struct quarantine *q, const struct key *k, wall_us now)
+{
+    if (q->count == 0)
+        return;
+    pthread_mutex_lock(&q->lock);
+    struct entry *e = find(q, k);
+
+    if (e != NULL)
+        e->next.v = now.v + 1000000;
+    pthread_mutex_unlock(&q->lock);
 }
 
 void quarantine_obstacle_moved(struct quarantine *q, size_t max)
@@ -348,7 +360,7 @@ void quarantine_obstacle_moved(struct quarantine *q, size_t max)
 
     for (size_t seen = 0; seen < q->count && max > 0; seen++) {
         if (e->code == ER_DUP_ENTRY || e->code == ER_DUP_ENTRY_WITH_KEY_NAME) {
-            e->next.v = 0;
+            e->next = e->since; /* long past */
             max--;
         }
         e = e->newer != NULL ? e->newer : q->oldest;

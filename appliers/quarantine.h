@@ -48,6 +48,8 @@ size_t quarantine_take_due(struct quarantine *q, wall_us now, struct key *ret_ke
 /* Makes keys due now: the one that is named, or all (NULL). name: as quarantine_each() shows it, without "COLUMN=" if
  * the key is one column, or its hash with or without "#". Returns how many. */
 size_t quarantine_hurry(struct quarantine *q, const char *name);
+/* That try could not be made: due again in a second. */
+void quarantine_hurry_key(struct quarantine *q, const struct key *k, wall_us now);
 /* An obstacle may have gone: makes at most max due of the keys that a UNIQUE value keeps out. */
 void quarantine_obstacle_moved(struct quarantine *q, size_t max);
 

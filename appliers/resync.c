@@ -438,6 +438,7 @@ static void plan_key(struct settle *s, const struct looked *k)
         d = (struct decision){waiting, false, RULE_VERSION};
     enum side loser = side_peer(d.winner);
 
+    r->source = d.winner;
     s->writes[loser][s->nwrites[loser]++] = (struct row_write){k->key, k->row[loser], k->row[d.winner]};
     if (!d.conflict)
         return;
@@ -586,6 +587,8 @@ static bool settle_at_once(struct resync *r, const struct key *keys, size_t nkey
     int64_t began = r->streams->now_us(r->streams->arg);
 
     *ret_ndoubtful = 0;
+    if (!quarantine_source(link_sync_quarantine(r->apply.sync), &keys[0], &r->source))
+        r->source = SIDE_LEFT; /* until it is planned */
     if (!streams_are_known(r, err))
         return false;
     look_init(&s.look, r, nkeys);
@@ -605,34 +608,19 @@ static bool settle_at_once(struct resync *r, const struct key *keys, size_t nkey
     return ok;
 }
 
-/* One key that a side refuses. Whose row it was is looked up without a lock: it tells the reader of the list where to look,
- * and who is preferred as long as nobody else writes. */
+/* One key that a side refuses: the side whose row was to be written keeps its say while the key waits. */
 static bool refuse(struct resync *r, const struct key *key, const struct err *why, struct err *err)
 {
     struct apply *a = &r->apply;
-    const struct value *row[2] = {NULL, NULL};
-    enum side source = SIDE_LEFT;
-    struct arena arena;
-    bool ok = true;
 
-    arena_init(&arena);
-    for (int side = SIDE_LEFT; side <= SIDE_RIGHT && ok; side++)
-        ok = a->stores[side]->ops->read(a->stores[side], key, 1, &row[side], &arena, err);
-    if (ok && !decide_same(a->link, row[SIDE_LEFT], row[SIDE_RIGHT]))
-        source = decide_drift(a->link, &r->order, row[SIDE_LEFT], row[SIDE_RIGHT]).winner;
-    arena_done(&arena);
-    if (!ok) {
-        if (err->kind == ERR_ROW) /* it cannot even be read by its key */
-            err->kind = ERR_HALT;
-        return false;
-    }
     if (!link_sync_is_quarantined(a->sync, key)) {
-        ok = reconcile_quarantine(a, key, source, why, NULL, 0, err);
+        bool ok = reconcile_quarantine(a, key, r->source, why, NULL, 0, err);
+
         r->counts.quarantined += ok;
         return ok;
     }
     r->counts.quarantined++;
-    struct quarantine_entry e = {.key = *key, .source = source, .code = why->code, .why = why->text};
+    struct quarantine_entry e = {.key = *key, .source = r->source, .code = why->code, .why = why->text};
 
     quarantine_refused(link_sync_quarantine(a->sync), &e, clock_wall());
     return true;

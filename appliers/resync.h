@@ -36,6 +36,7 @@ struct resync {
     struct resync_counts counts;
     bool patient; /* keys that are in doubt only because a server may take a pending key for them: ERR_BUSY, again later,
                      instead of a reconcile */
+    enum side source;  /* of the row that was planned last */
     int64_t locked_us; /* how long the last transactions held their locks */
 };
 

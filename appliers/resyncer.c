@@ -52,6 +52,8 @@ enum {
     WAKE_EVERY_MS = 500,
     PURGE_EVERY_S = 3600,
     TELL_AGAIN_AFTER_S = 60,
+    RETRY_KEYS = 50,              /* of the quarantine, in one go */
+    RETRY_EVERY_MS = 200,         /* a look whether the time of any key has come */
     TROUBLE_TOLD_AFTER_MS = 3000, /* what passes by itself within a moment is no trouble */
 };
 
@@ -126,6 +128,7 @@ struct resyncer {
     bool in_trouble; /* and it was told */
     mono_us last_purge, went_well_at;
     uint64_t chunk_quarantined;    /* of the chunk under way: keys that were refused */
+    struct err left;               /* why a row was left for the chunk's next look */
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
 
     pthread_mutex_t lock;
@@ -134,6 +137,7 @@ struct resyncer {
     struct job job;         /* id 0: there was none yet */
     struct key done_to;     /* owned; data NULL: nothing yet */
     uint64_t taken_over[2]; /* by direction: the last job for which it began anew after a halt */
+    bool compared;          /* a chunk of this walk is done: no direction may begin anew without a new walk */
     uint64_t generation;    /* grows when the walk has to begin from the beginning */
     struct job ended[ENDED_JOBS];
     size_t nended;
@@ -158,6 +162,7 @@ static void set_done_to(struct resyncer *r, const struct key *k)
 static void start_over(struct resyncer *r)
 {
     set_done_to(r, NULL);
+    r->compared = false;
     r->job.rows_scanned = 0;
     r->job.quarantined = 0; /* they will be refused once more */
     r->generation++;
@@ -258,8 +263,7 @@ bool resyncer_last_job(struct resyncer *r, struct job *ret_job)
 bool resyncer_takes_over(struct resyncer *r, enum side from)
 {
     pthread_mutex_lock(&r->lock);
-    bool yes = runs(r) && r->job.order.has_from && r->job.rows_scanned == 0 &&
-               r->taken_over[from] != r->job.id;
+    bool yes = runs(r) && r->job.order.has_from && !r->compared && r->taken_over[from] != r->job.id;
 
     pthread_mutex_unlock(&r->lock);
     return yes;
@@ -275,6 +279,7 @@ static void take_stored(struct resyncer *r, const struct resync_state *stored)
     r->job = stored->job;
     r->job.link = r->o.link->name;
     set_done_to(r, &stored->done_to);
+    r->compared = stored->done_to.data != NULL;
 }
 
 /* What the table has, if it is not known yet. A job that begins before would be overwritten by the one before it. */
@@ -464,6 +469,7 @@ static void count_chunk(struct resyncer *r, uint64_t generation, uint64_t scanne
 {
     pthread_mutex_lock(&r->lock);
     if (r->generation == generation) {
+        r->compared = true;
         r->job.rows_scanned += scanned;
         r->job.quarantined += r->chunk_quarantined;
     }
@@ -482,27 +488,62 @@ static void uncount_chunk(struct resyncer *r, uint64_t generation, uint64_t scan
     pthread_mutex_unlock(&r->lock);
 }
 
+static bool settle_group(struct resyncer *r, const struct key *keys, size_t nkeys, struct err *err)
+{
+    bool ok = resync_settle(&r->resync, keys, nkeys, err);
+
+    count(r);
+    stat_histogram_add(&r->o.stats->resync_lock, r->resync.locked_us);
+    return ok;
+}
+
+/* An application holds a lock that the group needs. Ours are not held while it is waited for, for they would hold up
+ * everybody: smaller groups, down to the row that is locked, which is left for the chunk's next look. */
+static bool settle_smaller(struct resyncer *r, const struct key *keys, size_t nkeys, bool *ret_left,
+                           struct err *err)
+{
+    link_sync_let_others(r->o.sync, LET_OTHERS_MS);
+    if (settle_group(r, keys, nkeys, err))
+        return true;
+    if (err->kind != ERR_BUSY || stop_raised(r->o.stop))
+        return false;
+    if (nkeys == 1) {
+        *ret_left = true;
+        r->left = *err;
+        err_clear(err);
+        return true;
+    }
+    err_clear(err);
+    return settle_smaller(r, keys, nkeys / 2, ret_left, err) &&
+           settle_smaller(r, keys + nkeys / 2, nkeys - nkeys / 2, ret_left, err);
+}
+
 static bool settle(struct resyncer *r, const struct key *keys, size_t nkeys, struct err *err)
 {
+    bool left = false;
+
     for (size_t done = 0; done < nkeys;) {
         size_t n = nkeys - done < r->group_rows ? nkeys - done : r->group_rows;
-        bool full;
 
         n = resync_count_apart(r->o.link, keys + done, n);
-        full = n == r->group_rows;
-        if (!resync_settle(&r->resync, keys + done, n, err)) {
-            count(r);
-            return false;
-        }
-        count(r);
-        stat_histogram_add(&r->o.stats->resync_lock, r->resync.locked_us);
-        if (full || r->resync.locked_us > LOCK_TARGET_US)
+        bool full = n == r->group_rows, ok = settle_group(r, keys + done, n, err);
+
+        if (ok && (full || r->resync.locked_us > LOCK_TARGET_US))
             r->group_rows = scaled(n, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
+        if (!ok && err->kind != ERR_BUSY)
+            return false;
+        if (!ok) {
+            err_clear(err);
+            if (!settle_smaller(r, keys + done, n, &left, err))
+                return false;
+        }
         r->o.stats->resync_chunk_rows = r->group_rows;
         done += n;
         link_sync_let_others(r->o.sync, LET_OTHERS_MS);
     }
-    return true;
+    if (left && err != NULL)
+        *err = r->left;
+    return !left;
 }
 
 /* With both gates held, or a direction that begins anew could be overwritten. */
@@ -539,12 +580,30 @@ static uint64_t generation_of(struct resyncer *r)
     return generation;
 }
 
-/* Little should be pending when the chunk is looked at. */
-static void let_streams_go_on(struct resyncer *r)
+/* Little should be pending when the chunk is looked at: the streams go on to where the logs end now, as far as they get
+ * there soon. */
+static bool let_streams_go_on(struct resyncer *r, struct err *err)
 {
     link_sync_let_others(r->o.sync, LET_OTHERS_MS);
-    for (int log = SIDE_LEFT; log <= SIDE_RIGHT; log++)
-        queue_wait_pops(&r->o.feed[log]->queue, queue_puts(&r->o.feed[log]->queue), RUN_LOW_MS);
+    for (enum side log = SIDE_LEFT; log <= SIDE_RIGHT; log++) {
+        struct store *store = r->resync.apply.stores[log];
+        struct pos end = POS_INIT;
+
+        if (!store->ops->position(store, &end, err))
+            return false;
+        feed_wait_applied(r->o.feed[log], &end, RUN_LOW_MS);
+        pos_done(&end);
+    }
+    return true;
+}
+
+/* Of large rows few are locked, and held in memory, at once. */
+static void limit_group(struct resyncer *r, size_t npairs, size_t bytes)
+{
+    size_t most = npairs > 0 ? CHUNK_BYTES / (bytes / npairs + 1) + 1 : r->group_rows;
+
+    if (r->group_rows > most)
+        r->group_rows = most;
 }
 
 /* *ret_more: there is something behind it. Moves the walk only when all of it is done and stored. */
@@ -555,7 +614,8 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
     size_t nkeys;
     struct arena arena;
 
-    let_streams_go_on(r);
+    if (!let_streams_go_on(r, err))
+        return false;
     r->resync.patient = r->backoff.tries < PATIENT_TRIES;
     r->chunk_quarantined = 0;
     arena_init(&arena);
@@ -563,6 +623,7 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
 
     if (ok) {
         r->chunk_rows = scaled(r->chunk_rows, CHUNK_BYTES, (int64_t)arena.bytes, r->o.chunk_rows);
+        limit_group(r, chunk.npairs, arena.bytes);
         ok = settle(r, keys, nkeys, err);
     }
     if (ok) {
@@ -638,7 +699,8 @@ static void log_begin(const struct resyncer *r)
 static void tell_end(struct resyncer *r, const struct job *job)
 {
     if (job->state == JOB_FAILED) {
-        log_error("resync %" PRIu64 " has failed: %s", job->id, job->error);
+        log_error("resync %" PRIu64 " has failed: %s; it does not begin again by itself", job->id,
+                  job->error);
         return;
     }
     double seconds = (double)(job->ended_at.v - job->started_at.v) / 1e6;
@@ -674,10 +736,14 @@ static bool end_job(struct resyncer *r, uint64_t generation, enum job_state stat
     link_sync_leave(r->o.sync, GATE_BOTH);
     if (!over)
         return false;
-    /* Should this fail, the job goes on after the next start: needless, and harmless. */
-    if (!store_progress(r, generation_of(r), NULL, &err))
-        log_warn("%s", err.text);
     tell_end(r, &job);
+    /* Or it would run once more after the next start, perhaps when nobody wants it any longer. */
+    while (!stop_raised(r->o.stop) && !store_progress(r, generation_of(r), NULL, &err)) {
+        if (once_is_news(&r->trouble, err.text, TELL_AGAIN_AFTER_S))
+            log_warn("the end of resync %" PRIu64 " cannot be stored yet: %s", job.id, err.text);
+        stop_wait_ms(r->o.stop, backoff_next_ms(&r->backoff));
+        err_clear(&err);
+    }
     return true;
 }
 
@@ -688,6 +754,14 @@ static bool run_once(struct resyncer *r, const struct job_order *order, uint64_t
            store_mysql_connect(r->resync.apply.stores[SIDE_RIGHT], err) &&
            resync_begin(&r->resync, order, err) && store_progress(r, generation, NULL, err) &&
            estimate(r, err) && walk_all(r, generation, err);
+}
+
+/* Both tables have been compared, but what is written to one of them from now on does not arrive. */
+static bool stays_halted(struct resyncer *r, struct err *err)
+{
+    enum side from;
+
+    return is_halted(r, &from) && !halted_error(r, from, ERR_HALT, err);
 }
 
 static void run_job(struct resyncer *r)
@@ -710,7 +784,7 @@ static void run_job(struct resyncer *r)
         struct err err = ERR_INIT;
         uint64_t generation = generation_of(r);
 
-        if (run_once(r, &order, generation, &err))
+        if (run_once(r, &order, generation, &err) && !stays_halted(r, &err))
             over = end_job(r, generation, JOB_DONE, "");
         else if (err.kind != ERR_NONE && err.kind != ERR_STOPPED && !may_try_again(r, &err))
             over = end_job(r, generation, JOB_FAILED, err.text);
@@ -764,9 +838,42 @@ static void purge_conflicts(struct resyncer *r)
     disconnect(r);
 }
 
+/* Keys in quarantine whose time has come. It is done here and not by the appliers, because a resync knows what is
+ * pending: a key that the peer has written meanwhile is not overwritten by the row that waited. */
+static void retry_quarantine(struct resyncer *r)
+{
+    struct quarantine *q = link_sync_quarantine(r->o.sync);
+    const struct job_order no_order = {0};
+    struct key keys[RETRY_KEYS];
+    struct err err = ERR_INIT;
+    struct arena arena;
+
+    if (quarantine_count(q) == 0)
+        return;
+    arena_init(&arena);
+    size_t n = quarantine_take_due(q, clock_wall(), keys, RETRY_KEYS, &arena);
+
+    r->resync.order = no_order;
+    r->resync.patient = false;
+    for (size_t i = 0; i < n && !stop_raised(r->o.stop); i++) {
+        err_clear(&err);
+        if (!resync_settle(&r->resync, &keys[i], 1, &err)) {
+            log_debug("a key in quarantine could not be tried: %s", err.text);
+            if (err.kind == ERR_BUSY)
+                quarantine_hurry_key(q, &keys[i], clock_wall());
+        }
+        memset(&r->resync.counts, 0, sizeof r->resync.counts);
+        link_sync_let_others(r->o.sync, LET_OTHERS_MS);
+    }
+    if (n > 0 && quarantine_count(q) == 0)
+        disconnect(r);
+    arena_done(&arena);
+}
+
 static bool wait_for_job(struct resyncer *r)
 {
-    const struct timespec until = wait_deadline(WAKE_EVERY_MS);
+    bool some_wait = link_sync_quarantine_count(r->o.sync) > 0;
+    const struct timespec until = wait_deadline(some_wait ? RETRY_EVERY_MS : WAKE_EVERY_MS);
 
     pthread_mutex_lock(&r->lock);
     if (!runs(r))
@@ -789,6 +896,7 @@ static void *resyncer_main(void *arg)
             run_job(r);
             disconnect(r);
         }
+        retry_quarantine(r);
         purge_conflicts(r);
     }
     disconnect(r);
@@ -813,6 +921,8 @@ struct resyncer *resyncer_new(const struct resyncer_options *o)
     snprintf(r->name, sizeof r->name, "%s", o->link->name);
     direction_stats_init(&r->stats, o->link->name, SIDE_LEFT);
     r->streams = (struct resync_streams){r, read_on, pending, now_us};
+    store_mysql_set_lock_wait(left, 0);
+    store_mysql_set_lock_wait(right, 0);
     resync_init(&r->resync, o->link, o->sync, left, right, o->stop, &r->stats, &r->streams);
     r->refusals = (struct refusals){
         .link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = NULL};

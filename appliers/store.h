@@ -58,6 +58,7 @@ struct store_rows {
     struct key *keys;
     const struct value **rows;
     size_t count;
+    bool more; /* behind the last one there may be others of the range */
 };
 
 struct store_write {
@@ -113,7 +114,7 @@ struct store_ops {
     /* The rows of these keys as they are now: no lock, no transaction. Otherwise as lock. */
     bool (*read)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
                  struct arena *arena, struct err *err);
-    /* Likewise the first `limit` rows of a range, in the order of the key. */
+    /* Likewise the first `limit` rows of a range, in the order of the key; fewer where they are very large. */
     bool (*range)(struct store *s, const struct key_range *range, size_t limit, struct store_rows *ret_rows,
                   struct arena *arena, struct err *err);
 };

@@ -37,6 +37,7 @@ enum {
     INSERT_MAX = 200,           /* rows of one INSERT: the price of finding the bad one */
     PACKET_BYTES = 1 << 20,     /* about */
     PURGE_CONFLICTS_EVERY = 64, /* ids */
+    RANGE_BYTES = 4 << 20,      /* of rows in one range, about */
     PACKET_MARGIN = 1 << 10,    /* what the server's limit counts beside our text */
 
     ER_DUP_ENTRY = 1062,
@@ -58,6 +59,7 @@ struct store_mysql {
     struct dbconn *conn;
     char *state_db;
     bool in_transaction;
+    uint32_t lock_wait_s;
 
     struct buf packet; /* row values: never logged */
     struct statement *statements;
@@ -81,7 +83,7 @@ void store_mysql_disconnect(struct store *s)
 
 bool store_mysql_connect(struct store *s, struct err *err)
 {
-    return dbconn_open(self_of(s)->conn, LOCK_WAIT_S, err);
+    return dbconn_open(self_of(s)->conn, self_of(s)->lock_wait_s, err);
 }
 
 bool store_mysql_is_connected(const struct store *s) { return dbconn_is_open(self_of(s)->conn); }
@@ -312,31 +314,45 @@ static bool op_read(struct store *s, const struct key *keys, size_t nkeys, const
     return read_keys(m, keys, nkeys, false, ret_rows, arena, err);
 }
 
+struct range_reader {
+    const struct link *link;
+    enum side side;
+    struct arena *arena;
+    size_t began; /* bytes of the arena */
+    struct store_rows rows;
+};
+
+static bool take_row(void *arg, const struct db_result *r)
+{
+    struct range_reader *x = arg;
+    struct store_rows *rows = &x->rows;
+
+    rows->rows[rows->count] = read_row(x->link, x->side, r, x->arena);
+    if (key_of(x->link, rows->rows[rows->count], x->arena, &rows->keys[rows->count]))
+        rows->count++;
+    rows->more = x->arena->bytes - x->began > RANGE_BYTES && rows->count > 0;
+    return !rows->more;
+}
+
 static bool op_range(struct store *s, const struct key_range *range, size_t limit,
                      struct store_rows *ret_rows, struct arena *arena, struct err *err)
 {
     struct store_mysql *m = self_of(s);
-    const struct link *link = s->link;
-    struct store_rows rows = {NULL, NULL, 0};
-    struct db_result *r = NULL;
+    struct range_reader x = {.link = s->link, .side = s->side, .arena = arena};
 
     assert(!m->in_transaction);
     if (!store_mysql_connect(s, err))
         return false;
     buf_clear(&m->packet);
-    if (!sqlgen_range(link, s->side, range, limit, &m->packet, err))
+    if (!sqlgen_range(s->link, s->side, range, limit, &m->packet, err))
         return false;
-    if (!dbconn_query(m->conn, m->packet.data, m->packet.len, 0, &r, err))
+    x.rows.keys = arena_alloc(arena, (limit + 1) * sizeof *x.rows.keys);
+    x.rows.rows = arena_alloc(arena, (limit + 1) * sizeof *x.rows.rows);
+    x.began = arena->bytes;
+    if (!dbconn_query_rows(m->conn, m->packet.data, m->packet.len, take_row, &x, err))
         return table_failed(m, err);
-    rows.keys = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *rows.keys);
-    rows.rows = arena_alloc(arena, (db_result_rows(r) + 1) * sizeof *rows.rows);
-    while (db_result_next(r)) {
-        rows.rows[rows.count] = read_row(link, s->side, r, arena);
-        if (key_of(link, rows.rows[rows.count], arena, &rows.keys[rows.count]))
-            rows.count++;
-    }
-    db_result_free(r);
-    *ret_rows = rows;
+    x.rows.more = x.rows.more || x.rows.count == limit;
+    *ret_rows = x.rows;
     return true;
 }
 
@@ -895,6 +911,9 @@ bool store_mysql_load_conflicts(struct store *s, struct conflicts *to, struct er
     if (!query_control(m, 0, &r, err))
         return false;
     arena_init(&arena);
+    struct conflict_record *records = arena_alloc(&arena, (db_result_rows(r) + 1) * sizeof *records);
+    size_t n = 0;
+
     while (db_result_next(r)) {
         struct conflict_record c = {
             .id = number_of(r, 0),
@@ -909,8 +928,10 @@ bool store_mysql_load_conflicts(struct store *s, struct conflicts *to, struct er
         for (size_t i = 0; i < 2; i++)
             c.row[i] = (struct conflict_row){number_of(r, 6 + 3 * i) != 0, signed_or_none(r, 7 + 3 * i),
                                              signed_or_none(r, 8 + 3 * i)};
-        conflicts_add(to, &c, c.at);
+        records[n++] = c;
     }
+    while (n-- > 0) /* the oldest first, as they came */
+        conflicts_add(to, &records[n], records[n].at);
     arena_done(&arena);
     db_result_free(r);
     return true;
@@ -967,9 +988,12 @@ struct store *store_mysql_new(const struct db_options *db, const char *state_dat
     m->base = (struct store){&OPS, link, side};
     m->conn = dbconn_new(db);
     m->state_db = mem_strdup(state_database);
+    m->lock_wait_s = LOCK_WAIT_S;
     buf_init(&m->packet, 0);
     return &m->base;
 }
+
+void store_mysql_set_lock_wait(struct store *s, uint32_t seconds) { self_of(s)->lock_wait_s = seconds; }
 
 void store_mysql_free(struct store *s)
 {

@@ -10,6 +10,8 @@
 /* Connects on first use. All borrowed as long as it lives. */
 struct store *store_mysql_new(const struct db_options *db, const char *state_database,
                               const struct link *link, enum side side);
+/* Seconds that a lock is waited for (5); 0: not at all, where the server can. Before it connects. */
+void store_mysql_set_lock_wait(struct store *s, uint32_t seconds);
 void store_mysql_free(struct store *s);
 /* Connects if it is not; for readiness and to see errors before work comes. */
 bool store_mysql_connect(struct store *s, struct err *err);

@@ -393,7 +393,7 @@ void link_sync_let_others(struct link_sync *s, uint32_t timeout_ms)
     bool in_time = true;
 
     pthread_mutex_lock(&s->lock);
-    while (s->waiting_for_one > 0 && in_time)
+    while (s->waiting_for_one + s->waiting_for_both > 0 && in_time)
         in_time = wait_until(&s->left, &s->lock, &until);
     pthread_mutex_unlock(&s->lock);
 }

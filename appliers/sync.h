@@ -93,7 +93,7 @@ void link_sync_set_open(struct link_sync *s, enum side log, bool open);
 /* What the resync under way was asked for: it decides conflicts of the streams too. NULL: none is under way. */
 const struct job_order *link_sync_order(const struct link_sync *s);
 void link_sync_set_order(struct link_sync *s, const struct job_order *order); /* copied */
-/* Waits until nobody waits for a single gate, at most timeout_ms: so that who takes both again and again lets the
+/* Waits until nobody waits for a gate, at most timeout_ms: so that who takes both again and again lets the
  * others have their turn. */
 void link_sync_let_others(struct link_sync *s, uint32_t timeout_ms);
 /* What a case-insensitive or padding collation may take for the same, as the same bytes: ASCII letters in

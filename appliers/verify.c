@@ -20,7 +20,8 @@
 enum {
     MAX_SUSPECTS = 20000, /* then they are settled before the walk goes on */
     READ_KEYS = 200,
-    MAX_ROUNDS = 20, /* a row that moved between all of them is left open */
+    READ_BYTES = 2 << 20, /* about, of rows that are read once more in one go */
+    MAX_ROUNDS = 20,      /* a row that moved between all of them is left open */
 };
 
 struct suspect {
@@ -33,6 +34,7 @@ struct verify {
     struct verify_result result;
     struct suspect *suspects;
     size_t nsuspects, cap;
+    size_t row_bytes; /* of a pair of rows, in the last chunk */
 };
 
 /* ---- Suspects ---- */
@@ -158,7 +160,10 @@ static bool round_of_looks(struct verify *v, struct err *err)
     bool ok = true;
 
     while (done < all && ok) {
-        size_t n = all - done < READ_KEYS ? all - done : READ_KEYS;
+        size_t most = READ_BYTES / (v->row_bytes + 1) + 1, n = most < READ_KEYS ? most : READ_KEYS;
+
+        if (n > all - done)
+            n = all - done;
 
         ok = look_again(v, done, n, &kept, err);
         done += n;
@@ -206,6 +211,7 @@ static bool walk_tables(struct verify *v, struct err *err)
                 suspect_add(v, &c.pairs[i].key, c.pairs[i].row[SIDE_LEFT], c.pairs[i].row[SIDE_RIGHT]);
         if (ok) {
             v->result.compared += c.npairs;
+            v->row_bytes = arena.bytes / (c.npairs + 1);
             more = walk_advance(&w, &c);
             ok = tell_progress(v, err) && (v->nsuspects < MAX_SUSPECTS || settle(v, err));
         }

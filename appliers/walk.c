@@ -6,10 +6,11 @@
  *
  *   1. the left's next n rows. If there are so many, the last of them ends the
  *      range; else it is open at its end;
- *   2. the right's rows of that range. If there are 2n of them or more, what has
- *      found no partner among the first 2n is looked up on the right by key, and
+ *   2. the right's rows of that range. If there are 2n of them or more, what the left has
+ *      that found no partner among the first 2n is looked up on the right by key, so that
+ *      every row of the left is shown with its partner at one moment, and
  *   3. the rest of the right's rows follows in chunks of its own, up to the end of
- *      the range, each with what the left has under its key.
+ *      the range, each with what the left has under its key; what has been shown is left out.
  *
  * Nothing is ever skipped, and the walk ends, whatever the order of each side and whoever
  * writes meanwhile: the ends of the ranges are keys of the left and go forward in its
@@ -43,6 +44,22 @@ static void set_key(struct key *to, const struct key *k)
     *to = (struct key){copy, k->len};
 }
 
+static void forget_shown(struct walk *w)
+{
+    for (size_t i = 0; i < w->shown.count; i++)
+        free((void *)w->shown.keys[i].data);
+    free(w->shown.keys);
+    w->shown = (struct store_rows){.count = 0};
+}
+
+static void set_shown(struct walk *w, const struct store_rows *left)
+{
+    forget_shown(w);
+    w->shown.keys = mem_zalloc(left->count + 1, sizeof *w->shown.keys);
+    for (size_t i = 0; i < left->count; i++)
+        set_key(&w->shown.keys[w->shown.count++], &left->keys[i]);
+}
+
 void walk_init(struct walk *w, const struct link *link, struct store *left, struct store *right,
                const struct key *after)
 {
@@ -56,6 +73,7 @@ void walk_done(struct walk *w)
     free((void *)w->after.data);
     free((void *)w->rest_after.data);
     free((void *)w->rest_end.data);
+    forget_shown(w);
     *w = (struct walk){.link = w->link};
 }
 
@@ -109,7 +127,7 @@ static void add_pair(struct walk_chunk *c, const struct link *link, const struct
     c->pairs[c->npairs++] = (struct walk_pair){*key, {left, right}, decide_same(link, left, right)};
 }
 
-/* The left's rows of which none of these is the partner may have theirs in the rest: all that the right has. */
+/* The left's rows that have no partner here: it may stand in the rest. */
 static bool add_lonely(const struct walk *w, const struct store_rows *left, const size_t *lonely,
                        size_t nlonely, struct walk_chunk *c, struct arena *arena, struct err *err)
 {
@@ -152,9 +170,9 @@ static bool pair_rows(const struct walk *w, const struct store_rows *left, const
 
 /* ---- Chunks ---- */
 
-static void set_ends(struct walk_chunk *c, const struct store_rows *right, size_t limit)
+static void set_ends(struct walk_chunk *c, const struct store_rows *right)
 {
-    const bool has_rest = right->count == limit;
+    const bool has_rest = right->more;
 
     if (has_rest)
         c->rest = right->keys[right->count - 1];
@@ -173,11 +191,12 @@ static bool read_range(struct walk *w, size_t rows, struct walk_chunk *c, struct
 
     if (!read_side(w, SIDE_LEFT, &w->after, &none, rows, &left, arena, err))
         return false;
-    if (left.count == rows)
+    if (left.more)
         c->range_end = left.keys[left.count - 1];
     if (!read_side(w, SIDE_RIGHT, &w->after, &c->range_end, 2 * rows, &right, arena, err))
         return false;
-    set_ends(c, &right, 2 * rows);
+    set_ends(c, &right);
+    c->left = left;
     return pair_rows(w, &left, &right, c, arena, err);
 }
 
@@ -185,16 +204,19 @@ static bool read_rest(struct walk *w, size_t rows, struct walk_chunk *c, struct 
 {
     struct store_rows right;
     const struct value **left;
+    struct index x;
 
     if (w->rest_end.data != NULL)
         c->range_end = (struct key){arena_copy(arena, w->rest_end.data, w->rest_end.len), w->rest_end.len};
     if (!read_side(w, SIDE_RIGHT, &w->rest_after, &c->range_end, rows, &right, arena, err) ||
         !look_up(w, SIDE_LEFT, right.keys, right.count, &left, arena, err))
         return false;
-    set_ends(c, &right, rows);
+    set_ends(c, &right);
+    index_build(&x, &w->shown, arena);
     c->pairs = arena_alloc(arena, (right.count + 1) * sizeof *c->pairs);
     for (size_t i = 0; i < right.count; i++)
-        add_pair(c, w->link, &right.keys[i], left[i], right.rows[i]);
+        if (*index_slot(&x, &right.keys[i]) == 0)
+            add_pair(c, w->link, &right.keys[i], left[i], right.rows[i]);
     return true;
 }
 
@@ -214,12 +236,15 @@ bool walk_advance(struct walk *w, const struct walk_chunk *chunk)
     const struct key none = {NULL, 0};
 
     if (chunk->rest.data != NULL) {
-        if (w->rest_after.data == NULL)
+        if (w->rest_after.data == NULL) {
             set_key(&w->rest_end, &chunk->range_end);
+            set_shown(w, &chunk->left);
+        }
         set_key(&w->rest_after, &chunk->rest);
         return true;
     }
     set_key(&w->rest_after, &none);
+    forget_shown(w);
     if (chunk->range_end.data == NULL)
         return false;
     set_key(&w->after, &chunk->range_end);

@@ -15,9 +15,10 @@ struct walk {
     const struct link *link;
     struct store *stores[2]; /* by side; borrowed */
     struct key after;        /* keys up to here have been walked over; owned; data NULL: none yet */
-    struct key rest_after,
-        rest_end; /* the right's rows still to be walked over before the left goes on; owned;
-                                      * rest_after.data NULL: none, rest_end.data NULL: to the last */
+    /* The right's rows still to be walked over before the left goes on; owned. rest_after.data NULL: none; rest_end.data
+     * NULL: to the last one; shown: the left's keys of that range, which have been shown with their partners. */
+    struct key rest_after, rest_end;
+    struct store_rows shown;
 };
 
 struct walk_pair {
@@ -31,14 +32,14 @@ struct walk_chunk {
     size_t npairs;
     struct key end;             /* another walk can go on behind this key; data NULL: no new one is known */
     struct key range_end, rest; /* for walk_advance() */
+    struct store_rows left;     /* likewise: keys alone */
 };
 
 /* after: where to go on; NULL: from the beginning. Copied. */
 void walk_init(struct walk *w, const struct link *link, struct store *left, struct store *right,
                const struct key *after);
 void walk_done(struct walk *w);
-/* The next rows: at most `rows` of the left and twice as many of the right. Where the right has many more, a key of both
- * sides may show twice. What is returned lives in the arena. */
+/* The next rows: at most `rows` of the left, and twice as many of the right. What is returned lives in the arena. */
 bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena,
                struct err *err);
 /* The chunk is done: the next one is behind it. False if it was the last one. */

@@ -260,6 +260,9 @@ static bool compare(struct checked *j, struct verify_result *ret, struct err *er
     return ok;
 }
 
+/* Rows that never stood still are neither equal nor different. */
+static bool is_proven(const struct verify_result *r) { return r->differing == 0 && r->moving == 0; }
+
 static void show_result(struct checked *j, const struct verify_result *r)
 {
     char compared[TEXT_VALUE], differing[TEXT_VALUE], moving[TEXT_VALUE];
@@ -270,16 +273,16 @@ static void show_result(struct checked *j, const struct verify_result *r)
         json_object_set_new(j->json, "compared", json_integer((json_int_t)r->compared));
         json_object_set_new(j->json, "differing", json_integer((json_int_t)r->differing));
         json_object_set_new(j->json, "moving", json_integer((json_int_t)r->moving));
-        json_object_set_new(j->json, "equal", json_boolean(r->differing == 0));
+        json_object_set_new(j->json, "equal", json_boolean(is_proven(r)));
         json_object_set_new(j->json, "keys", j->json_keys);
         return;
     }
-    enum text_color color = r->differing == 0 ? TEXT_GREEN : TEXT_RED;
+    enum text_color color = is_proven(r) ? TEXT_GREEN : TEXT_RED;
     printf("%s: %s rows compared%s, %s%s%s%s", j->config->name, compared, j->again ? " once more" : "",
            text_color_on(color), r->differing == 0 ? "equal" : differing, r->differing == 0 ? "" : " differ",
            text_color_off(color));
     if (r->moving > 0)
-        printf(", %s never stood still and are left open", moving);
+        printf(", %s never stood still: not proven", moving);
     putchar('\n');
     fflush(stdout);
 }
@@ -349,7 +352,7 @@ static int verify_link(struct checked *j)
             ask_failed(&err);
         return ret;
     }
-    ret = result.differing == 0 ? CLI_DONE : CLI_FAILED;
+    ret = is_proven(&result) ? CLI_DONE : CLI_FAILED;
     show_result(j, &result);
     if (result.differing == 0 || !j->args->repair)
         return ret;
@@ -361,7 +364,7 @@ static int verify_link(struct checked *j)
         return CLI_FAILED;
     }
     show_result(j, &result);
-    return result.differing == 0 ? CLI_DONE : CLI_FAILED;
+    return is_proven(&result) ? CLI_DONE : CLI_FAILED;
 }
 
 /* ---- The command ---- */

@@ -276,8 +276,10 @@ static bool set_up(struct dbconn *c, uint32_t lock_wait_s, struct err *err)
         " autocommit = 1, completion_type = 0, foreign_key_checks = 1, unique_checks = 1,"
         " sql_safe_updates = 0, sql_select_limit = DEFAULT,"
         " wait_timeout = 31536000, net_write_timeout = 3600, net_read_timeout = 600");
+    /* MySQL knows no 0 of either. */
+    uint32_t least = c->kind == DB_MARIADB ? 0 : 1;
     buf_addf(&sql, ", innodb_lock_wait_timeout = %u, lock_wait_timeout = %u",
-             lock_wait_s > 0 ? lock_wait_s : 1, lock_wait_s > 0 ? lock_wait_s : 1);
+             lock_wait_s > least ? lock_wait_s : least, lock_wait_s > 0 ? lock_wait_s : 1);
     /* If our machine vanishes in the middle of a transaction, its locks shall not stay for hours. */
     buf_adds(&sql, "/*M!100300 , idle_transaction_timeout = 60 */");
     bool ok = dbconn_query(c, sql.data, sql.len, SIZE_MAX, NULL, err);
@@ -420,6 +422,31 @@ bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, st
     if (ret_result != NULL)
         *ret_result = kept;
     return true;
+}
+
+bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,
+                       bool (*row)(void *arg, const struct db_result *r), void *arg, struct err *err)
+{
+    bool wants = true;
+
+    c->nrows = 0;
+    c->error_name[0] = '\0';
+    if (c->mysql == NULL)
+        return err_set(err, ERR_RETRY, 0, "not connected");
+    if (mysql_real_query(c->mysql, sql, len) != 0)
+        return dbconn_fail(c, err);
+    MYSQL_RES *res = mysql_use_result(c->mysql);
+
+    if (res == NULL)
+        return mysql_errno(c->mysql) == 0 || dbconn_fail(c, err);
+    struct db_result *r = result_new(res);
+
+    while (wants && db_result_next(r))
+        wants = row(arg, r);
+    bool ok = !wants || mysql_errno(c->mysql) == 0 || dbconn_fail(c, err);
+
+    db_result_free(r);
+    return ok;
 }
 
 bool dbconn_exec(struct dbconn *c, const char *sql, struct err *err)

@@ -58,6 +58,10 @@ struct db_result;
  * err->index is i, and the statements behind it did not run. */
 bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, struct db_result **ret_result,
                   struct err *err);
+/* Runs one statement and hands its rows to row() as they come, without holding them; r is good for that call. Once
+ * row() returns false the rest is thrown away, which still has to be sent: a means against surprises, not for every day. */
+bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,
+                       bool (*row)(void *arg, const struct db_result *r), void *arg, struct err *err);
 /* For short fixed texts: one statement, formatted by hand, no result wanted. */
 bool dbconn_exec(struct dbconn *c, const char *sql, struct err *err);
 uint64_t dbconn_affected_rows(const struct dbconn *c); /* of the last statement; matched, not changed, rows */

@@ -77,7 +77,7 @@ def test_a_wrong_token_fails_in_one_line(twin):
 def with_drift(twin):
     for key in range(1, 11):
         twin.insert("left", key)
-    twin.settle()
+    twin.wait_equal()
     twin.daemon.wait_job()
     twin.unlogged("right", "UPDATE customer_db.customers SET name = 'drifted', sync_version = 9 WHERE id = 1",
                   "DELETE FROM customer_db.customers WHERE id = 2")

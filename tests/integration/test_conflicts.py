@@ -22,7 +22,7 @@ def part(twin, keys):
     twin.start()
     for key in keys:
         twin.insert("left", key, sync_version=5, updated_at=EARLIER)
-    twin.settle()
+    twin.wait_equal()
     twin.daemon.stop()
 
 

@@ -20,7 +20,7 @@ def halted(twin, side):
 def with_rows(twin):
     for key in range(1, 21):
         twin.insert(SIDES[key % 2], key)
-    twin.settle()
+    twin.wait_equal()
     twin.daemon.wait_job()
     return twin
 

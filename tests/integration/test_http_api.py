@@ -145,7 +145,7 @@ def held_up(twin, key=1):
 def test_a_second_trigger_names_the_job_that_runs(running):
     for key in range(1, 20):
         running.insert("left", key)
-    running.settle()
+    running.wait_equal()
     first_start = running.daemon.wait_job()["job"]
     with held_up(running):
         code, answer = running.daemon.trigger()
@@ -174,7 +174,7 @@ def test_a_second_trigger_names_the_job_that_runs(running):
 def test_a_job_goes_on_after_a_restart_under_its_number(running):
     for key in range(1, 20):
         running.insert("left", key)
-    running.settle()
+    running.wait_equal()
     running.daemon.wait_job()
     with held_up(running):
         job = running.daemon.trigger(**{"from": "right", "mode": "force"})[1]["job"]

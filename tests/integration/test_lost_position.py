@@ -54,7 +54,7 @@ def went_away(twin):
     twin.start()
     for key in range(1, 11):
         twin.insert(SIDES[key % 2], key)
-    twin.settle()
+    twin.wait_equal()
     twin.daemon.wait_job()
     twin.daemon.stop()
     write_on_both_sides(twin)

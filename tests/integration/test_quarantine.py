@@ -134,7 +134,7 @@ def refused_insert_and_update(twin):
     """Key 10 is only on the left, key 11 on both sides; the right side takes neither as it is on the left."""
     with_rows(twin)
     twin.insert("left", 11)
-    twin.settle()
+    twin.wait_equal()
     twin.unlogged_insert("right", 90, "wanted")
     twin.unlogged_insert("right", 91, "wanted too")
     twin.insert("left", 10, email="wanted")

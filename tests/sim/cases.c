@@ -85,7 +85,7 @@ static bool half_is_refused(struct world *w)
         run_task(left_going, TASK_BATCH, 1);
     read_all(right_going, left_going);
     w->table[1].refuses = false;
-    run_task(right_going, TASK_QUARANTINE, 0);
+    run_task(world_resync(w, 0), TASK_QUARANTINE, 0);
     read_all(left_going, right_going);
     return world_is_quiet(w) && !world_has_quarantine(w) && world_is_equal(w);
 }

@@ -75,14 +75,15 @@ static void give_task(struct schedule *k, struct actor *a)
     size_t left = a->store[a->from].table->nlog - a->at;
 
     if (a->is_resync) {
-        a->task = TASK_RESYNC;
+        a->task = a->resync_wanted || !world_has_quarantine(k->w) || below(k, 2) == 0 ? TASK_RESYNC
+                                                                                      : TASK_QUARANTINE;
     } else if (!a->open) {
         a->task = TASK_OPEN;
     } else if (left > 0 && below(k, 16) != 0) {
         a->task = TASK_BATCH;
         a->take = 1 + below(k, 4);
     } else {
-        a->task = below(k, 2) == 0 ? TASK_SKIP : TASK_QUARANTINE;
+        a->task = TASK_SKIP;
     }
 }
 
@@ -129,7 +130,9 @@ static void one_step(struct schedule *k)
 
         t->refuses = !t->refuses;
     }
-    if (actor_can_run(a) && (actor_has_work(a) || (a->is_resync ? may_resync(k) : below(k, 8) == 0)))
+    if (actor_can_run(a) && (actor_has_work(a) ||
+                             (a->is_resync ? may_resync(k) || (world_has_quarantine(k->w) && below(k, 16) == 0)
+                                           : below(k, 8) == 0)))
         direction_goes_on(k, a);
     else if (a->waits_for_lock && below(k, 8) == 0)
         a->victim = true; /* of a deadlock, or its wait has been too long */
@@ -209,7 +212,7 @@ static bool clear_quarantine(struct schedule *k)
     for (size_t i = 0; i < k->w->nactors; i++) {
         struct actor *a = &k->w->actor[i];
 
-        if (!a->is_resync && !a->busy && a->open) {
+        if (a->is_resync && !a->busy) {
             a->task = TASK_QUARANTINE;
             actor_step(a);
         }

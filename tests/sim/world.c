@@ -288,6 +288,7 @@ static bool mem_range(struct store *s, const struct key_range *range, size_t lim
         ret_rows->keys[ret_rows->count] = key_value(k);
         ret_rows->rows[ret_rows->count++] = row_values((uint8_t)k, m->table->row[k], arena);
     }
+    ret_rows->more = ret_rows->count == limit;
     give_way(m->actor);
     return still_connected(m, err);
 }
@@ -588,14 +589,6 @@ static void run_skip(struct actor *a)
     pos_done(&pos);
 }
 
-static void run_quarantine(struct actor *a)
-{
-    struct err err = ERR_INIT;
-
-    if (!apply_retry_quarantine(&a->apply, MAX_KEYS, (wall_us){INT64_MAX}, &err))
-        failed(a, &err);
-}
-
 /* ---- Resync ---- */
 
 static struct actor *direction_of(const struct actor *a, enum side from)
@@ -624,7 +617,8 @@ static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, con
     const struct actor *d = direction_of(a, log);
     uint64_t at = d->at, at_rows = d->at_rows;
     uint64_t passed = link_sync_passed(a->world->sync[a->link], log);
-    struct tx **txs = mem_alloc((MAX_LOG * MAX_ENTRY + 1) * sizeof(struct tx *)); /* all of them stay for the visit */
+    struct tx **txs = mem_alloc((MAX_LOG * MAX_ENTRY + 1) *
+                                sizeof(struct tx *)); /* all of them stay for the visit */
     size_t n = 0;
 
     while (at < source_of(d)->nlog) {
@@ -695,6 +689,24 @@ static void run_resync(struct actor *a)
     }
     arena_done(&arena);
     walk_done(&walk);
+}
+
+/* What the resync's thread does for the keys that wait, when their time has come. */
+static void run_quarantine(struct actor *a)
+{
+    struct quarantine *q = link_sync_quarantine(a->world->sync[a->link]);
+    struct err err = ERR_INIT;
+    struct key keys[MAX_KEYS];
+    struct arena arena;
+    bool ok = true;
+
+    arena_init(&arena);
+    size_t n = quarantine_take_due(q, (wall_us){INT64_MAX}, keys, MAX_KEYS, &arena);
+
+    a->resync.order = (struct job_order){0};
+    for (size_t i = 0; i < n && ok; i++)
+        ok = resync_settle(&a->resync, &keys[i], 1, &err);
+    arena_done(&arena);
 }
 
 static void actor_main(void *arg)
