@@ -332,7 +332,7 @@ size_t quarantine_hurry(struct quarantine *q, const char *name)
     pthread_mutex_lock(&q->lock);
     for (struct entry *e = q->oldest; e != NULL; e = e->newer)
         if (name == NULL || is_named(q, e, name)) {
-            e->next = e->since; /* long past */
+            e->next.v = 0;
             n++;
         }
     pthread_mutex_unlock(&q->lock);
@@ -360,7 +360,7 @@ void quarantine_obstacle_moved(struct quarantine *q, size_t max)
 
     for (size_t seen = 0; seen < q->count && max > 0; seen++) {
         if (e->code == ER_DUP_ENTRY || e->code == ER_DUP_ENTRY_WITH_KEY_NAME) {
-            e->next = e->since; /* long past */
+            e->next.v = 0;
             max--;
         }
         e = e->newer != NULL ? e->newer : q->oldest;

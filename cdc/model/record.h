@@ -61,8 +61,8 @@ struct waiting_key {
     enum side from;   /* the side whose row the other one refuses */
     int code;         /* the server's error number, 0 if it is our own finding */
     const char *why;
-    wall_us since, next_try;
-    uint32_t tries; /* that were refused, the first one included */
+    wall_us since, next_try; /* next_try 0: now */
+    uint32_t tries;          /* that were refused, the first one included */
 };
 
 /* ---- Conflicts ---- */

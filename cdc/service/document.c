@@ -82,7 +82,7 @@ json_t *document_waiting_key(const struct waiting_key *k)
     json_object_set_new(o, "code", json_integer((json_int_t)k->code));
     json_object_set_new(o, "why", document_text(k->why));
     json_object_set_new(o, "since", document_wall_or_null(k->since));
-    json_object_set_new(o, "next_try", document_wall_or_null(k->next_try));
+    json_object_set_new(o, "next_try", document_wall_or_null(k->next_try.v > 0 ? k->next_try : clock_wall()));
     json_object_set_new(o, "tries", json_integer((json_int_t)k->tries));
     return o;
 }
