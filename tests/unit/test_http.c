@@ -525,7 +525,7 @@ static void test_lists(void **state)
     assert_int_equal(number_at(k, "code"), 1062);
     assert_string_equal(text_at(k, "why"), "Duplicate entry");
     assert_string_equal(text_at(k, "since"), "2026-01-05T10:11:12.345Z");
-    assert_true(json_is_null(json_object_get(k, "next_try")));
+    assert_int_equal(strlen(text_at(k, "next_try")), 24); /* 0 is now */
     assert_int_equal(number_at(k, "tries"), 3);
     json_decref(o);
 
