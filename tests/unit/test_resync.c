@@ -25,24 +25,25 @@ static void test_keys_that_may_be_one_are_kept_apart(void **state)
 {
     static const struct {
         const char *keys[MAX_KEYS]; /* up to the first NULL */
-        size_t apart;
+        size_t apart, padded;       /* padded: where only spaces at the end are passed over */
     } cases[] = {
-        {{0}, 0},
-        {{"a"}, 1},
-        {{"a", "b", "c"}, 3},
-        {{"a", "A", "b"}, 1},
-        {{"a", "b", "B "}, 2},
-        {{"a", "b", "c", "d", "a  "}, 4},
-        {{"", " "}, 1},
-        {{"a ", " a"}, 2}, /* spaces in front count everywhere */
-        {{"1", "01"}, 2},
-        {{"\xc3\xa4"}, 1}, /* alone it always goes */
-        {{"\xc3\xa4", "b"}, 1},
-        {{"b", "\xc3\xa4", "c"}, 1},
-        {{"\xc3\xa4", "\xc3\xb6"}, 1},
-        {{"b", "c", "a\tb", "d"}, 2},
+        {{0}, 0, 0},
+        {{"a"}, 1, 1},
+        {{"a", "b", "c"}, 3, 3},
+        {{"a", "A", "b"}, 1, 3},
+        {{"a", "b", "B "}, 2, 3},
+        {{"a", "b", "c", "d", "a  "}, 4, 4},
+        {{"", " "}, 1, 1},
+        {{"a ", " a"}, 2, 2}, /* spaces in front count everywhere */
+        {{"1", "01"}, 2, 2},
+        {{"\xc3\xa4"}, 1, 1}, /* alone it always goes */
+        {{"\xc3\xa4", "b"}, 1, 2},
+        {{"b", "\xc3\xa4", "c"}, 1, 3},
+        {{"\xc3\xa4", "\xc3\xb6"}, 1, 2},
+        {{"b", "c", "a\tb", "d"}, 2, 4},
     };
-    const struct link loose = {.loose_keys = true}, strict = {.loose_keys = false};
+    const struct link loose = {.loose_keys = true}, strict = {.loose_keys = false},
+                      padded = {.loose_keys = true, .padded_keys = true};
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -55,6 +56,7 @@ static void test_keys_that_may_be_one_are_kept_apart(void **state)
         if (resync_count_apart(&loose, keys, n) != cases[i].apart)
             fail_msg("case %zu: %zu", i, resync_count_apart(&loose, keys, n));
         assert_int_equal(resync_count_apart(&strict, keys, n), n);
+        assert_int_equal(resync_count_apart(&padded, keys, n), cases[i].padded);
     }
 }
 

@@ -498,6 +498,29 @@ static void test_range(void **state)
     }
 }
 
+/* Where the left's index has the key's columns in another order than the config. */
+static void test_range_in_the_order_of_the_index(void **state)
+{
+    static size_t walk[] = {2, 0};
+    struct link link = link_of_two;
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    const struct key k = {"\1\0\0\0007\1\0\0\0x", 10};
+    const struct key_range range = {&k, &k};
+
+    (void)state;
+    link.key = key_both;
+    link.nkey = 2;
+    link.walk = walk;
+    assert_true(sqlgen_range(&link, SIDE_RIGHT, &range, 9, &out, &err));
+    assert_buf(
+        &out,
+        "SELECT `id`,`email`,`no``te`,`sync_version`,`updated_at` FROM `shop`.`cus``tomers` FORCE INDEX "
+        "(`PRIMARY`) WHERE ((`no``te`>'x') OR (`no``te`='x' AND `id`>7)) AND "
+        "((`no``te`<'x') OR (`no``te`='x' AND `id`<=7)) ORDER BY `no``te`,`id` LIMIT 9");
+    buf_done(&out);
+}
+
 static void test_what_is_no_range(void **state)
 {
     static const struct {
@@ -741,6 +764,7 @@ int main(void)
         cmocka_unit_test(test_update_and_delete),
         cmocka_unit_test(test_control_tables),
         cmocka_unit_test(test_range),
+        cmocka_unit_test(test_range_in_the_order_of_the_index),
         cmocka_unit_test(test_what_is_no_range),
         cmocka_unit_test(test_read_and_estimate),
         cmocka_unit_test(test_resync_table),
