@@ -354,6 +354,26 @@ static void test_hurry_by_every_name(void **state)
     }
 }
 
+static void test_a_try_that_could_not_be_made_comes_soon(void **state)
+{
+    struct quarantine *q = quarantine_new(&one_column);
+    char bytes[KEY_ROOM];
+    struct key k = key_of_number(bytes, 1), absent;
+
+    (void)state;
+    quarantine_hurry_key(q, &k, at_s(1)); /* none is there */
+    refuse(q, 1, DUPLICATE, "x", at_s(1));
+    refuse(q, 2, DUPLICATE, "x", at_s(1));
+    assert_due(q, at_s(100), 10, "1 2");
+    quarantine_hurry_key(q, &k, at_s(100));
+    absent = key_of_number(bytes, 3);
+    quarantine_hurry_key(q, &absent, at_s(100));
+    assert_due(q, (wall_us){at_s(101).v - 1}, 10, "");
+    assert_due(q, at_s(101), 10, "1");
+    assert_int_equal(look(q, 1).last.tries, 1); /* nothing was refused */
+    quarantine_free(q);
+}
+
 /* The hash names a key where log.keys = "hash" shows no more than that. */
 static void test_keys_are_shown_as_the_log_does(void **state)
 {
@@ -581,6 +601,7 @@ int main(void)
         cmocka_unit_test(test_all_get_their_turn),
         cmocka_unit_test(test_nobody_is_taken_twice_before_all_were),
         cmocka_unit_test(test_hurry_by_every_name),
+        cmocka_unit_test(test_a_try_that_could_not_be_made_comes_soon),
         cmocka_unit_test(test_keys_are_shown_as_the_log_does),
         cmocka_unit_test(test_a_moved_obstacle_makes_duplicates_due),
         cmocka_unit_test(test_the_oldest_first),
