@@ -497,6 +497,9 @@ static bool settle_group(struct resyncer *r, const struct key *keys, size_t nkey
     return ok;
 }
 
+/* By a server's word. Where a stream is in the way, which is our own finding, smaller groups would not help. */
+static bool is_locked_out(const struct err *err) { return err->kind == ERR_BUSY && err->code != 0; }
+
 /* An application holds a lock that the group needs. Ours are not held while it is waited for, for they would hold up
  * everybody: smaller groups, down to the row that is locked, which is left for the chunk's next look. */
 static bool settle_smaller(struct resyncer *r, const struct key *keys, size_t nkeys, bool *ret_left,
@@ -505,7 +508,7 @@ static bool settle_smaller(struct resyncer *r, const struct key *keys, size_t nk
     link_sync_let_others(r->o.sync, LET_OTHERS_MS);
     if (settle_group(r, keys, nkeys, err))
         return true;
-    if (err->kind != ERR_BUSY || stop_raised(r->o.stop))
+    if (!is_locked_out(err) || stop_raised(r->o.stop))
         return false;
     if (nkeys == 1) {
         *ret_left = true;
@@ -530,7 +533,7 @@ static bool settle(struct resyncer *r, const struct key *keys, size_t nkeys, str
 
         if (ok && (full || r->resync.locked_us > LOCK_TARGET_US))
             r->group_rows = scaled(n, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
-        if (!ok && err->kind != ERR_BUSY)
+        if (!ok && !is_locked_out(err))
             return false;
         if (!ok) {
             err_clear(err);
