@@ -91,5 +91,7 @@ def twin(make_twin):
 
 @pytest.fixture
 def running(twin):
-    """The seed pair with the daemon at work."""
-    return twin.start()
+    """The seed pair with the daemon at work, and its first resync done: rows that drift apart from here on stay apart."""
+    twin.start()
+    twin.daemon.wait_job()
+    return twin
