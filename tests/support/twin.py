@@ -112,7 +112,9 @@ class Twin:
         return self.sql(side, f"DELETE FROM {self.link.table(side)} WHERE id = %s", [key])
 
     def unlogged(self, side, *statements):
-        """Writes that no binary log tells of: the tables drift apart."""
+        """Writes that no binary log tells of: the tables drift apart, and no resync under way sees that."""
+        if self.daemon.is_running() and self.daemon.job():
+            wait_until("no resync runs", lambda: self.daemon.job()["state"] != "running", 60 * SLOW)
         with self.servers[side].connect() as c, c.cursor() as cursor:
             cursor.execute("SET SESSION sql_log_bin = 0")
             for statement in statements:
