@@ -196,7 +196,7 @@ static bool commit_both(struct apply *a, const struct marker *markers, size_t nm
     return true;
 }
 
-static void rollback_both(struct apply *a)
+void reconcile_rollback(struct apply *a)
 {
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         a->stores[s]->ops->rollback(a->stores[s]);
@@ -233,7 +233,7 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
     }
 out:
     if (!ok)
-        rollback_both(a);
+        reconcile_rollback(a);
     arena_done(&arena);
     return ok;
 }
@@ -270,7 +270,7 @@ bool reconcile_quarantine(struct apply *a, const struct key *key, enum side sour
         ok = a->stores[s]->ops->lock(a->stores[s], NULL, 0, NULL, NULL, err) &&
              a->stores[s]->ops->write(a->stores[s], &w, err);
     if (!ok || !commit_both(a, &marker, 1, err)) {
-        rollback_both(a);
+        reconcile_rollback(a);
         return err_prefix(err, "quarantine a key");
     }
     if (a->on_refused != NULL)
@@ -355,7 +355,7 @@ static bool load_both(struct apply *a, struct store_state state[2], struct arena
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT && ok; s++)
         if (!a->stores[s]->ops->load(a->stores[s], &state[s], arena, err))
             ok = err_prefix(err, "read control tables of the %s side", side_name(s));
-    rollback_both(a);
+    reconcile_rollback(a);
     return ok;
 }
 

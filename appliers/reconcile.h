@@ -37,6 +37,9 @@ bool reconcile_recover(struct apply *a, bool reopened, bool *ret_begun, struct e
  * apply is left to a resync, which a->on_begin() must have promised durably before. No gate may be held. */
 bool reconcile_begin_again(struct apply *a, enum job_cause cause, const char *why, struct err *err);
 
+/* What is open on either side is undone. */
+void reconcile_rollback(struct apply *a);
+
 /* Enters the gates; recovers first if need be. */
 bool reconcile_enter(struct apply *a, unsigned gates, struct err *err);
 

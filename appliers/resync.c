@@ -478,8 +478,8 @@ static size_t plan(struct settle *s, bool parked, struct key *ret_doubtful)
     s->conflicts = arena_alloc(&s->look.arena, (l->nkeys + 1) * sizeof *s->conflicts);
     for (size_t i = 0; i < l->nkeys; i++)
         switch (judge(s->r, &l->keys[i])) {
-        case SHARED: break;
-        case ON_ITS_WAY: s->r->counts.left_alone++; break;
+        case SHARED:
+        case ON_ITS_WAY: break; /* the streams make them equal */
         case DRIFTED: plan_key(s, &l->keys[i]); break;
         case ALIKE:
             s->put_off += s->r->patient;
@@ -550,12 +550,6 @@ static void count(const struct settle *s, const struct key *release, size_t nrel
         quarantine_release(link_sync_quarantine(sync), &release[i]);
 }
 
-static void rollback_both(struct resync *r)
-{
-    for (int side = SIDE_LEFT; side <= SIDE_RIGHT; side++)
-        r->apply.stores[side]->ops->rollback(r->apply.stores[side]);
-}
-
 static bool write_both(struct settle *s, struct err *err)
 {
     struct resync *r = s->r;
@@ -563,7 +557,7 @@ static bool write_both(struct settle *s, struct err *err)
     size_t nrelease = list_released(s, release);
 
     if (s->nwrites[SIDE_LEFT] + s->nwrites[SIDE_RIGHT] + nrelease == 0) {
-        rollback_both(r);
+        reconcile_rollback(&r->apply);
         return true;
     }
     for (enum side side = SIDE_LEFT; side <= SIDE_RIGHT; side++)
@@ -602,7 +596,7 @@ static bool settle_at_once(struct resync *r, const struct key *keys, size_t nkey
                          "changes are on their way of keys that a server may take for others");
     }
     if (!ok)
-        rollback_both(r);
+        reconcile_rollback(&r->apply);
     r->locked_us = r->streams->now_us(r->streams->arg) - began;
     arena_done(&s.look.arena);
     return ok;
@@ -641,19 +635,22 @@ static bool settle_or_refuse(struct resync *r, const struct key *keys, size_t nk
     return refuse(r, &keys[0], &why, err);
 }
 
+static uint64_t conflicts_so_far(const struct direction_stats *s)
+{
+    return s->conflicts_version + s->conflicts_updated_at + s->conflicts_authority + s->conflicts_delete +
+           s->conflicts_force;
+}
+
 /* Both sides may have written: rule 4. */
 static bool reconcile_doubtful(struct resync *r, const struct key *keys, size_t nkeys, struct err *err)
 {
-    const struct direction_stats *s = r->apply.stats;
-    uint64_t conflicts = s->conflicts_version + s->conflicts_updated_at + s->conflicts_authority +
-                         s->conflicts_delete + s->conflicts_force;
+    uint64_t conflicts = conflicts_so_far(r->apply.stats);
     uint64_t written = r->apply.reconciled, refused = r->apply.refused;
     bool ok = reconcile_keys(&r->apply, keys, nkeys, UINT64_MAX, RECONCILE_RETRY, err);
 
     r->counts.written += r->apply.reconciled - written;
     r->counts.quarantined += r->apply.refused - refused;
-    r->counts.conflicts += s->conflicts_version + s->conflicts_updated_at + s->conflicts_authority +
-                           s->conflicts_delete + s->conflicts_force - conflicts;
+    r->counts.conflicts += conflicts_so_far(r->apply.stats) - conflicts;
     return ok;
 }
 

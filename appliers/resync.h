@@ -26,7 +26,6 @@ struct resync_counts {
     uint64_t written;     /* rows */
     uint64_t conflicts;   /* pairs between which a rule had to choose */
     uint64_t quarantined; /* keys */
-    uint64_t left_alone;  /* keys whose change is on its way: the streams make them equal */
 };
 
 struct resync {
