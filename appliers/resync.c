@@ -299,7 +299,7 @@ static bool find_pending(struct look *l, struct err *err)
     bool ok = true;
 
     for (int side = SIDE_LEFT; side <= SIDE_RIGHT && ok; side++)
-        ok = a->stores[side]->ops->position(a->stores[side], &ends[side], err);
+        ok = a->stores[side]->ops->log_end(a->stores[side], &ends[side], err);
     ok = ok && streams->read_on(streams->arg, ends, err);
     for (enum side log = SIDE_LEFT; log <= SIDE_RIGHT && ok; log++) {
         l->log = log;

@@ -592,7 +592,7 @@ static bool let_streams_go_on(struct resyncer *r, struct err *err)
         struct store *store = r->resync.apply.stores[log];
         struct pos end = POS_INIT;
 
-        if (!store->ops->position(store, &end, err))
+        if (!store->ops->log_end(store, &end, err))
             return false;
         feed_wait_applied(r->o.feed[log], &end, RUN_LOW_MS);
         pos_done(&end);

@@ -523,7 +523,7 @@ static void where_link_side(const struct link *link, const char *column, enum si
 
 void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out)
 {
-    buf_adds(out, "SELECT gtid,binlog_file,binlog_offset,rows_done,marker FROM ");
+    buf_adds(out, "SELECT gtid,binlog_file,binlog_offset,rows_done,marker,binlog_server FROM ");
     add_control_table(state_db, "checkpoint", out);
     where_link_side(link, "source_side", side_peer(side), out);
     buf_adds(out, " FOR UPDATE");
@@ -557,8 +557,9 @@ static void add_place(const struct checkpoint *c, struct buf *out)
     db_quote_text(out, gtids.data != NULL ? gtids.data : "", gtids.len);
     buf_adds(out, ",binlog_file=");
     add_text(c->pos.file != NULL ? c->pos.file : "", out);
-    buf_addf(out, ",binlog_offset=%" PRIu64 ",rows_done=%" PRIu64 ",marker=%" PRIu64, c->pos.offset,
-             c->rows_done, c->marker);
+    buf_addf(out, ",binlog_offset=%" PRIu64 ",binlog_server=", c->pos.offset);
+    add_text(c->pos.server != NULL ? c->pos.server : "", out);
+    buf_addf(out, ",rows_done=%" PRIu64 ",marker=%" PRIu64, c->rows_done, c->marker);
     buf_done(&gtids);
 }
 

@@ -109,8 +109,10 @@ struct store_ops {
     /* Begins a transaction: the checkpoint and markers of this link and side, by a locking
      * read, so that a commit still under way on a lost connection is waited for. */
     bool (*load)(struct store *s, struct store_state *ret_state, struct arena *arena, struct err *err);
-    /* Where the log of this side ends now: what has been committed before is in it. */
+    /* Where to begin to read the log of this side to miss nothing that is committed from now on. */
     bool (*position)(struct store *s, struct pos *ret_pos, struct err *err);
+    /* Where it ends now: who has read up to there, and still compares by pos_covers(), has read all that can be seen. */
+    bool (*log_end)(struct store *s, struct pos *ret_pos, struct err *err);
     /* The rows of these keys as they are now: no lock, no transaction. Otherwise as lock. */
     bool (*read)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
                  struct arena *arena, struct err *err);

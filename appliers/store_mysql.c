@@ -730,6 +730,7 @@ static bool read_checkpoint(const struct db_result *r, struct checkpoint *c, str
         pos_set_file(&c->pos, file, len, number_of(r, 2));
     c->rows_done = number_of(r, 3);
     c->marker = number_of(r, 4);
+    pos_set_server(&c->pos, db_result_get(r, 5, NULL));
     return true;
 }
 
@@ -886,6 +887,15 @@ static bool op_position(struct store *s, struct pos *ret_pos, struct err *err)
     return tableinfo_position(m->conn, ret_pos, err) || failed(m, err);
 }
 
+static bool op_log_end(struct store *s, struct pos *ret_pos, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    if (!m->in_transaction && !store_mysql_connect(s, err))
+        return false;
+    return tableinfo_log_end(m->conn, ret_pos, err) || failed(m, err);
+}
+
 /* ---- Beside the protocol ---- */
 
 bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state,
@@ -976,6 +986,7 @@ static const struct store_ops OPS = {
     .rollback = op_rollback,
     .load = op_load,
     .position = op_position,
+    .log_end = op_log_end,
     .read = op_read,
     .range = op_range,
 };

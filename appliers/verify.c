@@ -96,7 +96,7 @@ static bool wait_streams(struct verify *v, enum verify_streams *ret_streams, str
     bool ok = true;
 
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT && ok; s++)
-        ok = v->o->stores[s]->ops->position(v->o->stores[s], &ends[s], err);
+        ok = v->o->stores[s]->ops->log_end(v->o->stores[s], &ends[s], err);
     for (*ret_streams = VERIFY_LATE; ok && *ret_streams == VERIFY_LATE;) {
         *ret_streams = v->o->wait_passed(v->o->arg, ends);
         ok = tell_progress(v, err);

@@ -112,12 +112,12 @@ static bool check_version(struct preflight *p, const struct preflight_server *s)
     char *rest;
     unsigned long major = strtoul(version, &rest, 10), minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
 
-    if (dbconn_kind(s->conn) != DB_MARIADB) {
-        preflight_say(p, CHECK_FAIL, s->config->name, NULL, "MySQL %s: only MariaDB can be followed yet",
-                      version);
-        return false;
-    }
-    if (major < 10 || (major == 10 && minor < 6))
+    if (dbconn_kind(s->conn) != DB_MARIADB && major < 8)
+        preflight_say(p, CHECK_WARN, s->config->name, NULL,
+                      "MySQL %s: older than 8.0, which nobody has tried", version);
+    else if (dbconn_kind(s->conn) != DB_MARIADB)
+        preflight_say(p, CHECK_OK, s->config->name, NULL, "MySQL %s", version);
+    else if (major < 10 || (major == 10 && minor < 6))
         preflight_say(p, CHECK_WARN, s->config->name, NULL,
                       "MariaDB %s: older than 10.6, which nobody has tried", version);
     else

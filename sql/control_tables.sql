@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS checkpoint (
   gtid         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'read up to here',
   binlog_file  VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   binlog_offset BIGINT UNSIGNED NOT NULL,
+  binlog_server VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'whose file and offset: server_uuid, or server_id of a MariaDB',
   rows_done    BIGINT UNSIGNED NOT NULL COMMENT 'row images of the next transaction that are done',
   marker       BIGINT UNSIGNED NOT NULL COMMENT 'last marker of the source that was passed',
   written_at   TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),

@@ -5,7 +5,13 @@
  *   GTID(standalone)  QUERY
  *   GTID(XA prepared) ... XA_PREPARE,  later GTID(XA completed) QUERY 'XA COMMIT'
  *
- * Positions lie between groups. `at` is the stream's own; a feed that was
+ *   GTID  QUERY BEGIN  { TABLE_MAP... ROWS... }...  XID | QUERY COMMIT       MySQL
+ *   GTID  QUERY
+ *   GTID  TRANSACTION_PAYLOAD(the rest of the group, compressed)
+ *   GTID  QUERY 'XA START' ... QUERY 'XA END'  XA_PREPARE,  later GTID  QUERY 'XA COMMIT'
+ *
+ * Positions lie between groups. `at` is the stream's own, and has file and offset of the last group that was
+ * passed, not of where the server began to look for the next one; a feed that was
  * resumed further on is ahead: it keeps its own position, and passes over the groups
  * that are in it, until the stream has come as far. From then on it is level, and
  * `at` is its position too. So at every moment the place of each feed is known
@@ -18,6 +24,14 @@
  * are out of the machine's hands, in the numbering of `rows`: a resumed feed
  * steps over as many. Counting goes by row images, not by changes, for what becomes a
  * change depends on link and columns.
+ *
+ * XA. Whether the rows of a PREPARE count is known when its COMMIT or ROLLBACK comes, in another group, with any number of
+ * others in between: so long they are held, in memory. A feed that is resumed behind a PREPARE does not
+ * see its rows again; nor are there any if they were too many to hold. Then a COMMIT tells that rows
+ * were written of which nobody knows.
+ *
+ * Without GTIDs (a MySQL server with gtid_mode other than ON) file and offset alone place a group, and those of
+ * its beginning say whether a feed has it already.
  *
  * Echoes (rule 2). The daemon writes the control row first. So for a link, a group
  * whose control row comes before any row of the link's table is an echo. The other
@@ -42,11 +56,19 @@
 #include "cdc/binlog/echo.h"
 #include "cdc/binlog/event.h"
 #include "cdc/binlog/layout.h"
+#include "cdc/binlog/payload.h"
 #include "cdc/binlog/rows.h"
 #include "cdc/binlog/statement.h"
 #include "cdc/binlog/tablemap.h"
 
 #define MAX_MAPS 65536 /* tables in one statement: far beyond any server's limit on a join */
+
+/* Of an XA transaction that is prepared. */
+struct held {
+    struct xid xid;
+    struct tx *tx; /* NULL: it did not touch the table, or was too large */
+    bool too_large;
+};
 
 struct source {
     const struct link *link;
@@ -71,7 +93,11 @@ struct source {
     uint64_t marker;
     uint64_t rows; /* row images of the table so far */
     uint64_t rows_at_savepoint;
-    struct tx *tx; /* NULL: no change yet */
+    struct tx *tx;  /* NULL: no change yet */
+    bool too_large; /* prepared rows beyond what can be held: dropped */
+
+    struct held *held; /* all that were prepared since the feed was resumed */
+    size_t nheld;
 
     struct tablemap map;
 };
@@ -86,11 +112,14 @@ struct mapped {
 struct group {
     bool open;
     struct gtid id;
-    bool standalone, prepared;
-    bool savepoint;  /* one was set */
-    bool own;        /* an echo of any link here */
-    bool state_rows; /* rows of the state database */
-    bool other;      /* rows of other tables, or statements */
+    bool standalone;         /* MariaDB: one statement is the group. */
+    bool begun;              /* MySQL: BEGIN or XA START came; a statement without is the group */
+    bool prepared;           /* rows of XA PREPARE */
+    struct event_header end; /* once it has come */
+    bool savepoint;          /* one was set */
+    bool own;                /* an echo of any link here */
+    bool state_rows;         /* rows of the state database */
+    bool other;              /* rows of other tables, or statements */
     uint64_t bytes;
 };
 
@@ -101,9 +130,15 @@ struct assemble {
     size_t nsources;
 
     struct pos at;
-    struct pos from; /* of this stream */
-    bool level;      /* all served feeds are */
+    struct pos from;  /* of this stream */
+    struct pos begin; /* of the open group: server, file and offset */
+    char *file;       /* that the stream is in; NULL: not known yet */
+    char *server;     /* whose it is */
+    bool by_file;     /* GTIDs, if there are any, are no part of positions */
+    bool level;       /* all served feeds are */
     uint64_t foreign_bytes;
+    struct payload *payload;
+    uint32_t payload_end; /* while events come out of one: the offset behind it */
     struct group group;
     struct mapped *maps;
     size_t nmaps, maps_cap;
@@ -124,8 +159,17 @@ static void source_init(struct source *s, const struct assemble_feed *feed)
     layout_init(&s->layout, link, feed->from, &s->setup);
 }
 
+static void forget_held(struct source *s)
+{
+    for (size_t i = 0; i < s->nheld; i++)
+        tx_free(s->held[i].tx);
+    s->nheld = 0;
+}
+
 static void source_done(struct source *s)
 {
+    forget_held(s);
+    free(s->held);
     layout_done(&s->layout);
     pos_done(&s->renewed_at);
     tx_free(s->tx);
@@ -153,6 +197,7 @@ struct assemble *assemble_new(const struct assemble_options *options)
     buf_init(&a->query, 0);
     buf_init(&a->inflated, 0);
     buf_init(&a->plain, 0);
+    a->payload = payload_new();
     return a;
 }
 
@@ -174,6 +219,10 @@ void assemble_free(struct assemble *a)
     buf_wipe_done(&a->plain);
     pos_done(&a->at);
     pos_done(&a->from);
+    pos_done(&a->begin);
+    payload_free(a->payload);
+    free(a->file);
+    free(a->server);
     free(a->state_database);
     free(a);
 }
@@ -197,9 +246,11 @@ static const struct pos *place_of(const struct assemble *a, const struct source 
 /* The position behind the open group, for one whose place is p. */
 static void pass_group(const struct assemble *a, const struct event_header *end, struct pos *p)
 {
-    if (a->at.file != NULL && end->next_pos != 0)
-        pos_set_file(p, a->at.file, strlen(a->at.file), end->next_pos);
-    pos_add_gtid(p, a->group.id);
+    if (a->file != NULL && end->next_pos != 0) {
+        pos_set_server(p, a->server);
+        pos_set_file(p, a->file, strlen(a->file), end->next_pos);
+    }
+    pos_add_gtid(p, &a->group.id);
 }
 
 static void drop_tx(struct source *s)
@@ -211,7 +262,7 @@ static void drop_tx(struct source *s)
 static void forget_group(struct source *s)
 {
     drop_tx(s);
-    s->passed_over = s->done = s->echo = false;
+    s->passed_over = s->done = s->echo = s->too_large = false;
     s->marker = 0;
     s->rows = s->rows_at_savepoint = 0;
 }
@@ -221,6 +272,7 @@ bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uin
 {
     struct source *s = &a->sources[feed];
     forget_group(s);
+    forget_held(s);
     s->served = false;
     if (s->setup.kind != ERR_NONE)
         return err_set(err, s->setup.kind, 0, "%s.%s: %s", s->table->db, s->table->name, s->setup.text);
@@ -267,7 +319,7 @@ static void unlevel(struct assemble *a, struct source *s)
     if (s->level) {
         pos_copy(&s->seen, &a->at);
         if (s->done) /* its last transaction is out, though not everybody's */
-            pos_add_gtid(&s->seen, a->group.id);
+            pass_group(a, &a->group.end, &s->seen);
     }
     s->level = false;
     forget_group(s);
@@ -292,11 +344,31 @@ bool assemble_start(struct assemble *a, struct pos *ret_from)
     }
     a->group = (struct group){0};
     a->nmaps = 0;
+    a->payload_end = 0;
+    a->by_file = false;
+    free(a->file);
+    a->file = a->at.file != NULL ? mem_strdup(a->at.file) : NULL; /* until the server says which */
     pos_copy(&a->from, &a->at);
     look_level(a);
     if (any)
         pos_copy(ret_from, &a->at);
     return any;
+}
+
+static void drop_gtids(struct pos *p) { pos_parse_gtids(p, "", NULL); }
+
+void assemble_opened(struct assemble *a, const char *server, bool by_file)
+{
+    free(a->server);
+    a->server = mem_strdup(server);
+    a->by_file = by_file;
+    if (!by_file)
+        return;
+    drop_gtids(&a->at);
+    drop_gtids(&a->from);
+    for (size_t i = 0; i < a->nsources; i++)
+        drop_gtids(&a->sources[i].seen);
+    look_level(a);
 }
 
 bool assemble_is_first(const struct assemble *a, size_t feed)
@@ -396,6 +468,10 @@ enum outcome { COMMITTED, ROLLED_BACK };
 static bool end_group(struct assemble *a, const struct event_header *end, enum outcome outcome,
                       bool *ret_moved, struct err *err)
 {
+    a->group.end = *end;
+    if (a->payload_end != 0)
+        a->group.end.next_pos = a->payload_end;
+    end = &a->group.end;
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
         if (!s->served || s->passed_over || s->done)
@@ -434,25 +510,37 @@ static void break_off(struct assemble *a)
     look_level(a);
 }
 
+/* Where the group begins, as far as the event says. */
+static void note_begin(struct assemble *a, const struct event_header *h)
+{
+    pos_set_server(&a->begin, a->server);
+    if (a->file == NULL || h->next_pos < h->size)
+        pos_copy(&a->begin, &a->at);
+    else
+        pos_set_file(&a->begin, a->file, strlen(a->file), h->next_pos - h->size);
+}
+
 static void begin_group(struct assemble *a, const struct event *e)
 {
     if (a->group.open)
         break_off(a);
+    note_begin(a, &e->header);
     a->group = (struct group){
         .open = true,
-        .id = e->gtid.id,
+        .id = a->by_file ? (struct gtid){.kind = GTID_NONE} : e->gtid.id,
         .standalone = (e->gtid.flags2 & EVENT_GTID_STANDALONE) != 0,
+        .begun = e->gtid.id.kind == GTID_MARIADB,
         .prepared = (e->gtid.flags2 & EVENT_GTID_XA_PREPARED) != 0,
         .bytes = e->header.size,
     };
     a->nmaps = 0;
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
-        s->passed_over = s->served && !s->level && pos_includes(&s->seen, e->gtid.id);
+        s->passed_over = s->served && !s->level && pos_includes(&s->seen, &a->begin, &a->group.id);
     }
 }
 
-/* ---- statements ---- */
+/* ---- XA ---- */
 
 static void halt_for(struct assemble *a, struct source *s, const char *fmt)
 {
@@ -460,6 +548,106 @@ static void halt_for(struct assemble *a, struct source *s, const char *fmt)
     err_set(&why, ERR_HALT, 0, "%s.%s %s", s->table->db, s->table->name, fmt);
     halt(a, s, why.text);
 }
+
+#define MAX_HELD 1024 /* XA transactions prepared at one time */
+#define HELD_PARTS 8  /* bytes of all of a feed's: so many times what a part may have */
+
+static size_t held_bytes(const struct source *s)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < s->nheld; i++)
+        bytes += s->held[i].tx != NULL ? tx_bytes(s->held[i].tx) : 0;
+    return bytes;
+}
+
+/* Before a row is added to those of a PREPARE. */
+static void limit_held(const struct assemble *a, struct source *s)
+{
+    if (s->tx == NULL || held_bytes(s) + tx_bytes(s->tx) < HELD_PARTS * a->options.part_bytes)
+        return;
+    drop_tx(s);
+    s->too_large = true;
+}
+
+static struct held *find_held(struct source *s, const struct xid *xid)
+{
+    for (size_t i = 0; i < s->nheld; i++)
+        if (xid_equal(&s->held[i].xid, xid))
+            return &s->held[i];
+    return NULL;
+}
+
+static void drop_held(struct source *s, struct held *h)
+{
+    tx_free(h->tx);
+    memmove(h, h + 1, (size_t)(&s->held[s->nheld] - (h + 1)) * sizeof(*h));
+    s->nheld--;
+}
+
+/* The open group's rows, until it is known whether they count. */
+static void hold(struct source *s, const struct xid *xid)
+{
+    struct held *old = find_held(s, xid);
+    if (old != NULL)
+        drop_held(s, old);
+    if (s->nheld == MAX_HELD) /* the oldest: one whose end was never logged, most likely */
+        drop_held(s, &s->held[0]);
+    if (s->held == NULL)
+        s->held = mem_zalloc(MAX_HELD, sizeof(*s->held));
+    s->held[s->nheld++] = (struct held){*xid, s->tx, s->too_large};
+    s->tx = NULL;
+}
+
+/* An XA transaction has been committed or rolled back: its rows are those of the open group now, or are none. */
+static void take_held(struct assemble *a, struct source *s, const struct xid *xid, enum xid_end end)
+{
+    struct held *h = find_held(s, xid);
+    bool lost = end == XID_COMMIT && (h == NULL || h->too_large);
+    if (h != NULL && end == XID_COMMIT) {
+        drop_tx(s);
+        s->tx = h->tx;
+        h->tx = NULL;
+    }
+    if (h != NULL)
+        drop_held(s, h);
+    if (lost)
+        halt_for(a, s,
+                 h == NULL
+                     ? "may have been written by an XA transaction whose rows stand before the place where "
+                       "reading began"
+                     : "was written by an XA transaction of more rows than can be held until its commit");
+}
+
+static bool end_xa(struct assemble *a, const struct event *e, bool *ret_moved, struct err *err)
+{
+    struct xid xid;
+    enum xid_end end;
+    if (!xid_of_statement(e->query.sql, e->query.sql_len, &end, &xid))
+        return err_set(err, ERR_HALT, 0, "the end of an XA transaction without a name that can be read");
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (s->served && !s->passed_over && !s->done)
+            take_held(a, s, &xid, end);
+    }
+    return !a->group.open || end_group(a, &e->header, COMMITTED, ret_moved, err);
+}
+
+/* The group is over for the log; whether its rows are changes is not known yet. */
+static bool prepare_xa(struct assemble *a, const struct event *e, bool *ret_moved, struct err *err)
+{
+    for (size_t i = 0; i < a->nsources && !e->xa.one_phase; i++) {
+        struct source *s = &a->sources[i];
+        if (s->served && !s->passed_over && !s->done)
+            hold(s, &e->xa.xid);
+    }
+    for (size_t i = 0; i < a->nsources && e->xa.one_phase; i++)
+        if (a->sources[i].served && a->sources[i].too_large)
+            halt_for(a, &a->sources[i],
+                     "was written by an XA transaction of more rows than can be held until its commit");
+    return end_group(a, &e->header, COMMITTED, ret_moved, err);
+}
+
+/* ---- statements ---- */
 
 /* Values that moved from one column to another, or are gone with one that came back under its name: no row event
  * tells of that, and the definition may look the same. */
@@ -483,7 +671,7 @@ static void alter(struct assemble *a, struct source *s, const struct event_query
     if (lost != NULL)
         err_set(&why, ERR_HALT, 0, "column %s of %s.%s was dropped or renamed", lost, s->table->db,
                 s->table->name);
-    else if (s->used && a->group.open && pos_includes(&s->renewed_at, a->group.id))
+    else if (s->used && a->group.open && pos_includes(&s->renewed_at, &a->begin, &a->group.id))
         err_set(
             &why, ERR_HALT, 0,
             "%s.%s was altered twice, or while its log was not read: rows before that may have been misread;"
@@ -534,12 +722,12 @@ static void roll_back_to(struct assemble *a)
 static bool take_query(struct assemble *a, const struct event *e, bool *ret_moved, struct err *err)
 {
     switch (statement_kind(e->query.sql, e->query.sql_len)) {
-    case STATEMENT_BEGIN:
-    case STATEMENT_XA_INSIDE: return true;
+    case STATEMENT_BEGIN: a->group.begun = true; return true;
+    case STATEMENT_XA_INSIDE: a->group.begun = a->group.prepared = true; return true;
     case STATEMENT_SAVEPOINT: note_savepoint(a); return true;
     case STATEMENT_ROLLBACK_TO: roll_back_to(a); return true;
-    case STATEMENT_COMMIT:
-    case STATEMENT_XA_DONE: return !a->group.open || end_group(a, &e->header, COMMITTED, ret_moved, err);
+    case STATEMENT_XA_DONE: return end_xa(a, e, ret_moved, err);
+    case STATEMENT_COMMIT: return !a->group.open || end_group(a, &e->header, COMMITTED, ret_moved, err);
     case STATEMENT_ROLLBACK: return !a->group.open || end_group(a, &e->header, ROLLED_BACK, ret_moved, err);
     case STATEMENT_OTHER: break;
     }
@@ -549,7 +737,7 @@ static bool take_query(struct assemble *a, const struct event *e, bool *ret_move
         if (s->served && !s->passed_over)
             apply_statement(a, s, &e->query);
     }
-    if (a->group.open && a->group.standalone)
+    if (a->group.open && (a->group.standalone || !a->group.begun))
         return end_group(a, &e->header, COMMITTED, ret_moved, err);
     return true;
 }
@@ -761,10 +949,11 @@ static void open_sealed(struct assemble *a, const struct source *s, struct value
 
 /* One image of a row; wanted: decode it, otherwise step over it. */
 static bool read_image(struct assemble *a, struct source *s, struct cursor *c, const uint8_t *present,
-                       bool wanted, struct value *ret_row, struct err *err)
+                       bool partial, bool wanted, struct value *ret_row, struct err *err)
 {
-    if (!rows_image(c, s->map.columns, s->map.ncolumns, present, s->layout.wants,
-                    wanted ? s->layout.nwants : 0, ret_row, &a->scratch, err))
+    if (!(partial ? rows_partial_image : rows_image)(c, s->map.columns, s->map.ncolumns, present,
+                                                     s->layout.wants, wanted ? s->layout.nwants : 0, ret_row,
+                                                     &a->scratch, err))
         return err_prefix(err, "%s.%s", s->table->db, s->table->name);
     if (wanted)
         open_sealed(a, s, ret_row);
@@ -777,14 +966,16 @@ static bool take_row(struct assemble *a, struct source *s, const struct event *e
 {
     const struct event_rows *r = &e->rows;
     struct value *row[2] = {a->row[0], a->row[1]};
-    if (is_full(a, s->tx) && !put_part(a, s, &e->header, err))
+    if (a->group.prepared)
+        limit_held(a, s);
+    else if (is_full(a, s->tx) && !put_part(a, s, &e->header, err))
         return false;
 
     arena_reset(&a->scratch);
     s->rows++;
-    bool wanted = s->rows > s->handed;
+    bool wanted = s->rows > s->handed && !s->too_large;
     for (int i = 0; i < (r->op == EVENT_UPDATE ? 2 : 1); i++)
-        if (!read_image(a, s, c, r->present[i], wanted, row[i], err))
+        if (!read_image(a, s, c, r->present[i], r->partial && i == 1, wanted, row[i], err))
             return false;
     if (!wanted)
         return true;
@@ -806,11 +997,6 @@ static bool take_table_rows(struct assemble *a, struct source *s, const struct e
                             size_t len, struct err *err)
 {
     struct cursor c = cursor_of(data, len);
-    if (a->group.prepared)
-        return err_set(err, ERR_HALT, 0,
-                       "%s.%s was written by an XA transaction: its rows are logged before it is"
-                       " known whether they count",
-                       s->table->db, s->table->name);
     if (s->map.ncolumns != e->rows.ncolumns || s->map.ncolumns == 0)
         return err_set(err, ERR_HALT, 0, "%s.%s: rows do not fit the table map", s->table->db,
                        s->table->name);
@@ -917,28 +1103,74 @@ static bool take_rows(struct assemble *a, const struct event *e, struct err *err
 
 /* ---- the stream itself ---- */
 
-/* A made-up ROTATE names the file that the stream is in, a real one the file that follows. */
+static void enter_file(struct assemble *a, const char *name, size_t len)
+{
+    free(a->file);
+    a->file = mem_strndup(name, len);
+}
+
+/* A made-up ROTATE names the file that the stream is in: what was passed does not change by that. A real one ends a
+ * file, and names the one that follows. */
 static void take_rotate(struct assemble *a, const struct event *e, bool *ret_moved)
 {
     const struct event_file *f = &e->file;
-    bool same = a->at.file != NULL && strlen(a->at.file) == f->name_len &&
-                memcmp(a->at.file, f->name, f->name_len) == 0;
-    if (same && (e->header.flags & EVENT_FLAG_ARTIFICIAL) != 0)
-        return; /* says 4 although the stream begins where we asked */
+    enter_file(a, f->name, f->name_len);
+    if ((e->header.flags & EVENT_FLAG_ARTIFICIAL) != 0 && a->at.file != NULL)
+        return;
+    pos_set_server(&a->at, a->server);
     pos_set_file(&a->at, f->name, f->name_len, f->offset);
     *ret_moved = true;
 }
 
 /* Sent when the server has nothing more: nobody can be ahead of that. */
+static void look_lost(struct assemble *a)
+{
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (!s->served || s->level || pos_covers(&a->at, &s->seen))
+            continue;
+        forget_group(s);
+        s->served = false;
+        a->options.lose(a->options.arg, i,
+                        "the server's log ends before what was read of it: its newest transactions are lost");
+    }
+}
+
+/* Also sent, by MySQL, behind transactions that it passed over because the stream's beginning has them. */
 static void take_heartbeat(struct assemble *a, const struct event *e, bool *ret_moved)
 {
     if (a->group.open || e->file.name_len == 0)
         return;
-    for (size_t i = 0; i < a->nsources; i++)
-        a->sources[i].level = true;
-    a->level = true;
+    pos_set_server(&a->at, a->server);
     pos_set_file(&a->at, e->file.name, e->file.name_len, e->file.offset);
+    if (gtid_set_is_empty(&a->at.set) && !a->by_file)
+        look_lost(a);
+    look_level(a);
     *ret_moved = true;
+}
+
+/* The events within are those of the open group: its GTID came in the clear. */
+static bool take_payload(struct assemble *a, const struct event *e, bool *ret_moved, struct err *err)
+{
+    const uint8_t *event;
+    size_t len;
+    if (a->payload_end != 0)
+        return err_set(err, ERR_HALT, 0, "a compressed transaction within another");
+    if (e->header.next_pos == 0)
+        return err_set(err, ERR_RETRY, 0, "a compressed transaction without its place in the log");
+    if (!payload_open(a->payload, e->payload.body, e->payload.len, err))
+        return false;
+    a->payload_end = e->header.next_pos;
+    bool ok;
+    while ((ok = payload_next(a->payload, &event, &len, err)) && event != NULL) {
+        bool moved;
+        ok = assemble_event(a, event, len, &moved, err);
+        *ret_moved = *ret_moved || moved;
+        if (!ok)
+            break;
+    }
+    a->payload_end = 0;
+    return ok;
 }
 
 bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *ret_moved, struct err *err)
@@ -960,8 +1192,9 @@ bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *r
     case EVENT_HEARTBEAT: take_heartbeat(a, &e, ret_moved); return true;
     case EVENT_GTID: begin_group(a, &e); return true;
     case EVENT_QUERY: return take_query(a, &e, ret_moved, err);
-    case EVENT_XID:
-    case EVENT_XA_PREPARE: return !a->group.open || end_group(a, &e.header, COMMITTED, ret_moved, err);
+    case EVENT_XID: return !a->group.open || end_group(a, &e.header, COMMITTED, ret_moved, err);
+    case EVENT_XA_PREPARE: return !a->group.open || prepare_xa(a, &e, ret_moved, err);
+    case EVENT_PAYLOAD: return take_payload(a, &e, ret_moved, err);
     case EVENT_TABLE_MAP: return take_map(a, &e.map, err);
     case EVENT_ROWS: return take_rows(a, &e, err);
     }

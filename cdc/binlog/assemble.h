@@ -36,6 +36,8 @@ struct assemble_options {
     bool (*put)(void *arg, size_t feed, struct tx *tx);
     /* This feed cannot go on; it gets nothing more until assemble_resume(). */
     void (*halt)(void *arg, size_t feed, const char *why);
+    /* Likewise; the server no longer has what this feed has read of it. */
+    void (*lose)(void *arg, size_t feed, const char *why);
     /* The feed's table as it is now, and a position of which all that *ret_table does not show of the log lies behind:
      * *ret_at is initialised and is overwritten. ERR_HALT concerns this feed; anything else ends assemble_event(), and
      * the stream has to begin again. NULL: the definition in the link holds for ever. */
@@ -60,6 +62,9 @@ bool assemble_serves(const struct assemble *a, size_t feed);
 /* A stream is going to be opened: forgets what is unfinished and says where it must begin so that no feed
  * misses anything. False, and no position, if there is no feed to serve. */
 bool assemble_start(struct assemble *a, struct pos *ret_from);
+/* The stream is open. server: whose it is (struct pos); by_file: it begins at file and offset, and GTIDs are
+ * not to be kept. Before the first event. */
+void assemble_opened(struct assemble *a, const char *server, bool by_file);
 /* Would this feed alone have made the stream begin where it did? */
 bool assemble_is_first(const struct assemble *a, size_t feed);
 

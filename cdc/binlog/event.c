@@ -84,18 +84,91 @@ static bool inflate_into(const uint8_t *data, size_t len, struct buf *scratch, s
 static void decode_gtid(struct cursor *c, struct event *e)
 {
     struct event_gtid *g = &e->gtid;
-    g->id.seq = cursor_le(c, 8);
-    g->id.domain = (uint32_t)cursor_le(c, 4);
-    g->id.server = e->header.server_id;
+    uint64_t seq = cursor_le(c, 8);
+    g->id = gtid_mariadb((uint32_t)cursor_le(c, 4), e->header.server_id, seq);
     g->flags2 = (uint8_t)cursor_le(c, 1);
     g->commit_id = 0;
     if (g->flags2 & EVENT_GTID_GROUP_COMMIT)
         g->commit_id = cursor_le(c, 8);
     if (g->flags2 & (EVENT_GTID_XA_PREPARED | EVENT_GTID_XA_COMPLETED)) {
-        cursor_skip(c, 4); /* format id */
-        size_t gtrid = (size_t)cursor_le(c, 1), bqual = (size_t)cursor_le(c, 1);
-        cursor_skip(c, gtrid + bqual);
+        struct xid named_again;
+        xid_read(c, 1, &named_again);
     }
+}
+
+static void take_uuid(struct cursor *c, struct gtid *id)
+{
+    const uint8_t *uuid = cursor_bytes(c, GTID_UUID_BYTES);
+    if (uuid != NULL)
+        memcpy(id->uuid, uuid, GTID_UUID_BYTES);
+}
+
+/* 0 flags 1, 1 uuid 16, 17 number 8; then commit timestamps and lengths. An anonymous one has zeros. */
+static void decode_mysql_gtid(struct cursor *c, struct event *e)
+{
+    struct gtid *id = &e->gtid.id;
+    cursor_skip(c, 1);
+    take_uuid(c, id);
+    id->seq = cursor_le(c, 8);
+    id->kind = e->header.type == EVENT_TYPE_ANONYMOUS_GTID ? GTID_NONE : GTID_MYSQL;
+    if (id->kind == GTID_MYSQL && (id->seq == 0 || id->seq > INT64_MAX))
+        c->bad = true;
+}
+
+/* A number of mysql::serialization: the ones at the low end of the first byte count the bytes behind it; what is
+ * above them and the zero that ends them is the number, little-endian. */
+static uint64_t cursor_varint(struct cursor *c)
+{
+    uint8_t first = (uint8_t)cursor_le(c, 1);
+    unsigned more = 0;
+    while (more < 8 && (first >> more & 1) != 0)
+        more++;
+    uint64_t rest = more > 0 ? cursor_le(c, more) : 0;
+    if (more >= 7) /* nothing of the number is left in the first byte */
+        return rest;
+    return (uint64_t)first >> (more + 1) | rest << (7 - more);
+}
+
+static uint64_t from_zigzag(uint64_t v) { return v >> 1 ^ (0 - (v & 1)); }
+
+static bool take_tag(struct cursor *c, char *to)
+{
+    uint64_t len = cursor_varint(c);
+    const uint8_t *tag = len <= GTID_TAG_MAX ? cursor_bytes(c, (size_t)len) : NULL;
+    if (tag == NULL)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!(tag[i] == '_' || (tag[i] >= 'a' && tag[i] <= 'z') || (i > 0 && tag[i] >= '0' && tag[i] <= '9')))
+            return false;
+    memcpy(to, tag, (size_t)len);
+    to[len] = '\0';
+    return true;
+}
+
+/* mysql::serialization: version, size, last field that may not be ignored; then fields in ascending order, each its
+ * number and its value: 0 flags, 1 uuid, 2 number (zigzag), 3 tag, and what is of no use here. */
+static void decode_tagged_gtid(struct cursor *c, struct event *e)
+{
+    enum { FIELD_FLAGS, FIELD_UUID, FIELD_NUMBER, FIELD_TAG };
+    struct gtid *id = &e->gtid.id;
+    id->kind = GTID_MYSQL;
+    for (int i = 0; i < 3; i++)
+        (void)cursor_varint(c);
+    for (uint64_t field = FIELD_FLAGS; field <= FIELD_TAG && !c->bad; field++) {
+        if (cursor_varint(c) != field)
+            c->bad = true;
+        if (field == FIELD_FLAGS)
+            (void)cursor_varint(c);
+        else if (field == FIELD_UUID)
+            for (size_t i = 0; i < GTID_UUID_BYTES; i++)
+                id->uuid[i] = (uint8_t)cursor_varint(c);
+        else if (field == FIELD_NUMBER)
+            id->seq = from_zigzag(cursor_varint(c));
+        else if (!take_tag(c, id->tag))
+            c->bad = true;
+    }
+    if (id->seq == 0 || id->seq > INT64_MAX)
+        c->bad = true;
 }
 
 /* 0 thread 4, 4 seconds 4, 8 db_len 1, 9 error 2, 11 vars_len 2 [LOAD DATA: 13 file, start, end 12,
@@ -194,6 +267,34 @@ static void decode_heartbeat(struct cursor *c, struct event *e)
     e->file.name = (const char *)cursor_bytes(c, e->file.name_len);
 }
 
+/* Fields of type, length and value up to type 0: 1 the file's name, 2 the offset; all numbers length-encoded. */
+static void decode_heartbeat_v2(struct cursor *c, struct event *e)
+{
+    for (;;) {
+        uint64_t type = cursor_lenenc(c);
+        if (c->bad || type == 0)
+            return;
+        uint64_t len = cursor_lenenc(c);
+        const uint8_t *value = cursor_bytes(c, (size_t)len);
+        if (value == NULL)
+            return;
+        struct cursor v = cursor_of(value, (size_t)len);
+        if (type == 1) {
+            e->file.name = (const char *)value;
+            e->file.name_len = (size_t)len;
+        } else if (type == 2) {
+            e->file.offset = cursor_lenenc(&v);
+        }
+    }
+}
+
+/* 0 one phase 1, 1 format 4, 5 two lengths 4 each, the XID's two parts. */
+static void decode_xa_prepare(struct cursor *c, struct event *e)
+{
+    e->xa.one_phase = cursor_le(c, 1) != 0;
+    xid_read(c, 4, &e->xa.xid);
+}
+
 static bool unknown_type(const struct event_header *h, struct err *err)
 {
     return err_set(err, ERR_HALT, 0, "binlog event of unknown type %u", h->type);
@@ -213,6 +314,8 @@ static bool decode_rest(struct cursor *c, struct event *e, struct err *err)
     case EVENT_TYPE_IGNORABLE:
     case EVENT_TYPE_ROWS_QUERY:
     case EVENT_TYPE_PREVIOUS_GTIDS:
+    case EVENT_TYPE_TRANSACTION_CONTEXT: /* of group replication, like the next */
+    case EVENT_TYPE_VIEW_CHANGE:
     case EVENT_TYPE_ANNOTATE_ROWS:
     case EVENT_TYPE_CHECKPOINT:
     case EVENT_TYPE_GTID_LIST:
@@ -235,6 +338,24 @@ static bool decode_rest(struct cursor *c, struct event *e, struct err *err)
         e->kind = EVENT_HEARTBEAT;
         decode_heartbeat(c, e);
         break;
+    case EVENT_TYPE_HEARTBEAT_V2:
+        e->kind = EVENT_HEARTBEAT;
+        decode_heartbeat_v2(c, e);
+        break;
+    case EVENT_TYPE_MYSQL_GTID:
+    case EVENT_TYPE_ANONYMOUS_GTID:
+        e->kind = EVENT_GTID;
+        decode_mysql_gtid(c, e);
+        break;
+    case EVENT_TYPE_TAGGED_GTID:
+        e->kind = EVENT_GTID;
+        decode_tagged_gtid(c, e);
+        break;
+    case EVENT_TYPE_TRANSACTION_PAYLOAD:
+        e->kind = EVENT_PAYLOAD;
+        e->payload.len = cursor_left(c);
+        e->payload.body = cursor_bytes(c, e->payload.len);
+        break;
     case EVENT_TYPE_GTID:
         e->kind = EVENT_GTID;
         decode_gtid(c, e);
@@ -243,7 +364,10 @@ static bool decode_rest(struct cursor *c, struct event *e, struct err *err)
         e->kind = EVENT_XID;
         cursor_skip(c, 8);
         break;
-    case EVENT_TYPE_XA_PREPARE: e->kind = EVENT_XA_PREPARE; break;
+    case EVENT_TYPE_XA_PREPARE:
+        e->kind = EVENT_XA_PREPARE;
+        decode_xa_prepare(c, e);
+        break;
     case EVENT_TYPE_TABLE_MAP:
         e->kind = EVENT_TABLE_MAP;
         decode_table_map(c, e);
@@ -293,6 +417,12 @@ bool event_decode(const uint8_t *data, size_t len, struct buf *scratch, struct e
 
     enum event_row_op op;
     bool v2, compressed;
+    if (e->header.type == EVENT_TYPE_PARTIAL_UPDATE_ROWS) {
+        e->kind = EVENT_ROWS;
+        decode_rows(&c, e, EVENT_UPDATE, true, false);
+        e->rows.partial = true;
+        return c.bad ? malformed(&e->header, err) : true;
+    }
     if (rows_type(e->header.type, &op, &v2, &compressed)) {
         e->kind = EVENT_ROWS;
         decode_rows(&c, e, op, v2, compressed);

@@ -15,7 +15,8 @@
 
 #include "cdc/base/buf.h"
 #include "cdc/base/err.h"
-#include "cdc/model/pos.h"
+#include "cdc/binlog/xid.h"
+#include "cdc/model/gtid.h"
 
 #define EVENT_HEADER_BYTES 19
 
@@ -42,8 +43,16 @@ enum event_type {
     EVENT_TYPE_ROWS_QUERY = 29,
     EVENT_TYPE_WRITE_ROWS_V2 = 30,
     EVENT_TYPE_DELETE_ROWS_V2 = 32,
+    EVENT_TYPE_MYSQL_GTID = 33,
+    EVENT_TYPE_ANONYMOUS_GTID = 34,
     EVENT_TYPE_PREVIOUS_GTIDS = 35,
+    EVENT_TYPE_TRANSACTION_CONTEXT = 36,
+    EVENT_TYPE_VIEW_CHANGE = 37,
     EVENT_TYPE_XA_PREPARE = 38,
+    EVENT_TYPE_PARTIAL_UPDATE_ROWS = 39,
+    EVENT_TYPE_TRANSACTION_PAYLOAD = 40,
+    EVENT_TYPE_HEARTBEAT_V2 = 41,
+    EVENT_TYPE_TAGGED_GTID = 42,
     EVENT_TYPE_ANNOTATE_ROWS = 160, /* from here on MariaDB's own */
     EVENT_TYPE_CHECKPOINT = 161,
     EVENT_TYPE_GTID = 162,
@@ -71,6 +80,7 @@ enum event_kind {
     EVENT_XA_PREPARE,
     EVENT_TABLE_MAP,
     EVENT_ROWS,
+    EVENT_PAYLOAD,
 };
 
 struct event_header {
@@ -88,9 +98,19 @@ struct event_header {
 #define EVENT_GTID_XA_COMPLETED 0x80
 
 struct event_gtid {
-    struct gtid id;
-    uint8_t flags2;
+    struct gtid id;     /* GTID_NONE: MySQL's anonymous transaction */
+    uint8_t flags2;     /* MariaDB's */
     uint64_t commit_id; /* 0: none */
+};
+
+struct event_xa_prepare {
+    bool one_phase; /* XA COMMIT ... ONE PHASE: the rows count already */
+    struct xid xid;
+};
+
+struct event_payload {
+    const uint8_t *body;
+    size_t len;
 };
 
 struct event_file { /* ROTATE: what comes next; HEARTBEAT: where the server stands */
@@ -131,6 +151,7 @@ struct event_rows {
     size_t ncolumns;
     const uint8_t *present[2]; /* bits by column: what the before and the after image hold; both set always */
     bool compressed;
+    bool partial; /* an update whose after images may hold parts of JSON values: rows_partial_image() */
     const uint8_t *data; /* row images, one behind the other */
     size_t len;
 };
@@ -144,6 +165,8 @@ struct event {
         struct event_query query;
         struct event_table_map map;
         struct event_rows rows;
+        struct event_xa_prepare xa;
+        struct event_payload payload;
     };
 };
 

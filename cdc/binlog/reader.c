@@ -231,6 +231,13 @@ static void halt_feed(void *arg, size_t i, const char *why)
     r->halted = true;
 }
 
+static void lose_feed(void *arg, size_t i, const char *why)
+{
+    struct reader *r = arg;
+    give_up(r, i, GIVE_UP_LOST, why);
+    r->halted = true;
+}
+
 static void count_echo(void *arg, size_t i)
 {
     struct reader *r = arg;
@@ -248,7 +255,7 @@ static bool load_table(struct reader *r, const struct table *t, struct table **r
             err->kind = ERR_HALT;
         return false;
     }
-    if (!tableinfo_position(r->sql, &at, err)) {
+    if (!tableinfo_log_end(r->sql, &at, err)) {
         table_free(table);
         return false;
     }
@@ -451,6 +458,7 @@ static bool open_stream(struct reader *r, struct err *err)
     pos_done(&from);
     if (!ok)
         return false;
+    assemble_opened(r->assemble, stream_server(r->stream), stream_is_by_file(r->stream));
     stat_text_set(&stats->version, stream_version(r->stream));
     stat_text_set(&stats->kind, stream_kind(r->stream) == DB_MYSQL ? "MySQL" : "MariaDB");
     return true;
@@ -550,6 +558,7 @@ static struct assemble *new_assemble(struct reader *r)
         .part_bytes = o->part_bytes,
         .put = put_tx,
         .halt = halt_feed,
+        .lose = lose_feed,
         .describe = describe,
         .echo = count_echo,
         .arg = r,

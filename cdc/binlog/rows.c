@@ -626,34 +626,85 @@ static bool decode(const struct decode *d)
     }
 }
 
-bool rows_image(struct cursor *c, const struct rows_column *columns, size_t ncolumns, const uint8_t *present,
-                const struct rows_want *wants, size_t nwants, struct value *ret_row, struct arena *arena,
-                struct err *err)
+/* What to read of one image. partial: a bit for each JSON column of the table, set where its value is told in parts; NULL: none is. */
+struct image {
+    const struct rows_column *columns;
+    size_t ncolumns;
+    const uint8_t *present, *partial;
+    const struct rows_want *wants;
+    size_t nwants;
+    struct arena *arena;
+};
+
+/* The parts: their length in 4 bytes, then operations, paths and values. */
+static void skip_parts(struct cursor *c) { cursor_skip(c, (size_t)cursor_le(c, 4)); }
+
+static bool read_column(struct cursor *c, const struct rows_column *column, bool in_parts,
+                        const struct rows_want *want, struct value *to, struct arena *arena, struct err *err)
 {
-    size_t npresent = 0, nth = 0, w = 0;
-    for (size_t i = 0; i < ncolumns; i++)
-        npresent += has_bit(present, i);
+    size_t len;
+    if (in_parts) {
+        skip_parts(c);
+        if (to != NULL)
+            *to = (struct value){NULL, 0, VALUE_MISSING};
+        return true;
+    }
+    const uint8_t *data = value_bytes(c, column, &len);
+    struct decode d = {column, want, data, len, arena, to, err};
+    return data == NULL || want == NULL || decode(&d);
+}
+
+static bool read_image(struct cursor *c, const struct image *image, struct value *ret_row, struct err *err)
+{
+    size_t npresent = 0, nth = 0, njson = 0, w = 0;
+    for (size_t i = 0; i < image->ncolumns; i++)
+        npresent += has_bit(image->present, i);
     const uint8_t *nulls = cursor_bytes(c, (npresent + 7) / 8);
 
-    for (size_t i = 0; i < ncolumns && !c->bad; i++) {
-        const struct rows_want *want = w < nwants && wants[w].ordinal == i ? &wants[w] : NULL;
+    for (size_t i = 0; i < image->ncolumns && !c->bad; i++) {
+        const struct rows_want *want = w < image->nwants && image->wants[w].ordinal == i ? &image->wants[w]
+                                                                                         : NULL;
         struct value *to = want != NULL ? &ret_row[want->field] : NULL;
-        if (!has_bit(present, i)) {
+        bool in_parts = image->columns[i].type == ROWS_JSON && image->partial != NULL &&
+                        has_bit(image->partial, njson);
+        njson += image->columns[i].type == ROWS_JSON;
+        if (!has_bit(image->present, i)) {
             if (to != NULL)
                 *to = (struct value){NULL, 0, VALUE_MISSING};
         } else if (has_bit(nulls, nth++)) {
             if (to != NULL)
                 *to = (struct value){NULL, 0, VALUE_NULL};
-        } else {
-            size_t len;
-            const uint8_t *data = value_bytes(c, &columns[i], &len);
-            struct decode d = {&columns[i], want, data, len, arena, to, err};
-            if (data != NULL && want != NULL && !decode(&d))
-                return false;
+        } else if (!read_column(c, &image->columns[i], in_parts, want, to, image->arena, err)) {
+            return false;
         }
         /* A column can be mapped and also be one of the sync columns. */
-        for (; to != NULL && w < nwants && wants[w].ordinal == i; w++)
-            ret_row[wants[w].field] = *to;
+        for (; to != NULL && w < image->nwants && image->wants[w].ordinal == i; w++)
+            ret_row[image->wants[w].field] = *to;
     }
     return c->bad ? err_set(err, ERR_HALT, 0, "malformed row image") : true;
+}
+
+bool rows_image(struct cursor *c, const struct rows_column *columns, size_t ncolumns, const uint8_t *present,
+                const struct rows_want *wants, size_t nwants, struct value *ret_row, struct arena *arena,
+                struct err *err)
+{
+    const struct image image = {columns, ncolumns, present, NULL, wants, nwants, arena};
+    return read_image(c, &image, ret_row, err);
+}
+
+/* Options, length-encoded: 1 says that JSON values may come in parts, and that bits follow that tell which. */
+bool rows_partial_image(struct cursor *c, const struct rows_column *columns, size_t ncolumns,
+                        const uint8_t *present, const struct rows_want *wants, size_t nwants,
+                        struct value *ret_row, struct arena *arena, struct err *err)
+{
+    struct image image = {columns, ncolumns, present, NULL, wants, nwants, arena};
+    uint64_t options = cursor_lenenc(c);
+    size_t njson = 0;
+    if (options > 1)
+        return err_set(err, ERR_HALT, 0, "row image with unknown options %llu", (unsigned long long)options);
+    for (size_t i = 0; i < ncolumns; i++)
+        njson += columns[i].type == ROWS_JSON;
+    if (options == 1)
+        image.partial = cursor_bytes(c, (njson + 7) / 8);
+    return read_image(c, &image, ret_row, err);
 }

@@ -86,5 +86,10 @@ bool rows_check_table(const struct event_table_map *map, const struct rows_colum
 bool rows_image(struct cursor *c, const struct rows_column *columns, size_t ncolumns, const uint8_t *present,
                 const struct rows_want *wants, size_t nwants, struct value *ret_row, struct arena *arena,
                 struct err *err);
+/* Likewise the after image of an update that may tell parts of JSON values only (event_rows.partial): such a column
+ * is VALUE_MISSING. */
+bool rows_partial_image(struct cursor *c, const struct rows_column *columns, size_t ncolumns,
+                        const uint8_t *present, const struct rows_want *wants, size_t nwants,
+                        struct value *ret_row, struct arena *arena, struct err *err);
 
 #endif

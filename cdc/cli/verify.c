@@ -72,12 +72,16 @@ static bool direction_passed(json_t *directions, enum side from, const struct po
 {
     json_t *d = json_object_get(directions, direction_name(from));
     const char *state = ask_text(d, "state", ""), *gtid = ask_text(d, "gtid", "");
+    const char *place = ask_text(d, "position", ""), *colon = strrchr(place, ':');
     struct pos applied = POS_INIT;
     struct err ignored = ERR_INIT;
-    buf_addf(seen, "%s %s ", state, gtid);
+    buf_addf(seen, "%s %s %s ", state, gtid, place);
+    if (colon != NULL)
+        pos_set_file(&applied, place, (size_t)(colon - place), strtoull(colon + 1, NULL, 10));
     *ret_down = *ret_down || strcmp(state, "halted") == 0 || strcmp(state, "stopped") == 0 ||
                 state[0] == '\0';
-    bool passed = strcmp(state, "streaming") == 0 && pos_parse_gtids(&applied, gtid, &ignored) &&
+    bool passed = strcmp(state, "streaming") == 0 &&
+                  (!pos_has_gtids(end) || pos_parse_gtids(&applied, gtid, &ignored)) &&
                   pos_covers(&applied, end);
     pos_done(&applied);
     return passed;

@@ -8,7 +8,7 @@
  *
  *   SET @...               what we understand, where to start
  *   COM_REGISTER_SLAVE     so that SHOW SLAVE HOSTS names us
- *   COM_BINLOG_DUMP        answered by packets without end:
+ *   COM_BINLOG_DUMP, or COM_BINLOG_DUMP_GTID of MySQL    answered by packets without end:
  *
  *   0x00 event             event = header[19] body [crc32[4]]
  *   0xfe                   EOF: the server ends the stream
@@ -24,14 +24,21 @@
  * FORMAT_DESCRIPTION: it carries a checksum or not, so its last four bytes are
  * tried.
  *
- * A start position is a GTID list (MariaDB: the last one of each domain that was
- * read), or file and offset where the server had no GTID yet, or nothing: then
+ * A start position is what was read, in GTIDs (MariaDB: the last one of each domain; MySQL: the
+ * set of all), or file and offset where the server has no GTIDs, or nothing: then
  * everything that the server still has. The server checks it only after the
  * command has been accepted, so a lost position shows in stream_next().
+ *
+ * GTIDs alone do not tell that a log is the one that was read: a server that was reset, restored from a
+ * backup or lost its newest transactions in a crash gives the same ids to other transactions, and once it has given as
+ * many as we have read, it accepts our position. But on the server that a position is of, what was read last ends at its
+ * file and offset; on another log there is something else. So that is looked at first. A promoted
+ * replica has another identity, and files of its own: it is followed by GTID alone.
  */
 #include "cdc/db/stream.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -47,6 +54,8 @@ enum {
     EVENT_FORMAT_DESCRIPTION = 15,
     FLAG_ARTIFICIAL = 0x20,
     EOF_PACKET_MAX = 8,
+    FIRST_OFFSET = 4,
+    COMMAND_BINLOG_DUMP_GTID = 30, /* not in the library's enum */
 };
 
 /* What the events that come now carry at their end. */
@@ -55,7 +64,9 @@ enum checksum { CHECKSUM_UNKNOWN, CHECKSUM_NONE, CHECKSUM_CRC32 };
 struct stream {
     struct dbconn *conn;
     enum checksum checksum;
-    bool by_file; /* the dump began at file and offset, and no event of that place has come yet */
+    bool by_file;   /* the dump began at file and offset, and no event of that place has come yet */
+    bool gtid_mode; /* MySQL: transactions have GTIDs */
+    char *server;   /* its identity; NULL before the first connection */
 };
 
 struct stream *stream_new(const struct db_options *options)
@@ -71,6 +82,7 @@ void stream_free(struct stream *s)
     if (s == NULL)
         return;
     dbconn_free(s->conn);
+    free(s->server);
     free(s);
 }
 
@@ -81,6 +93,12 @@ void stream_shutdown(struct stream *s) { dbconn_shutdown(s->conn); }
 enum db_kind stream_kind(const struct stream *s) { return dbconn_kind(s->conn); }
 
 const char *stream_version(const struct stream *s) { return dbconn_version(s->conn); }
+
+const char *stream_server(const struct stream *s) { return s->server != NULL ? s->server : ""; }
+
+static bool is_mysql(const struct stream *s) { return dbconn_kind(s->conn) == DB_MYSQL; }
+
+bool stream_is_by_file(const struct stream *s) { return is_mysql(s) && !s->gtid_mode; }
 
 /* ---- Little-endian ---- */
 
@@ -99,42 +117,238 @@ static void add_number(struct buf *b, uint64_t n, unsigned bytes)
 
 static uint32_t our_id(const struct stream *s) { return dbconn_options(s->conn)->server->server_id; }
 
+static void set_server(struct stream *s, const char *server)
+{
+    free(s->server);
+    s->server = mem_strdup(server);
+}
+
+static const char *text_of(const struct db_result *r, size_t column)
+{
+    const char *text = db_result_get(r, column, NULL);
+
+    return text != NULL ? text : "";
+}
+
 /* Servers do not refuse a replica with their own id: they send it nothing of their own. */
 static bool check_server(struct stream *s, struct err *err)
 {
-    static const char SQL[] = "SELECT @@server_id, @@log_bin";
+    static const char *const SQL[] = {
+        [DB_MARIADB] = "SELECT @@server_id, @@log_bin, @@server_id, ''",
+        [DB_MYSQL] = "SELECT @@server_id, @@log_bin, @@server_uuid, @@gtid_mode",
+    };
+    const char *sql = SQL[dbconn_kind(s->conn)];
     struct db_result *r = NULL;
     bool ok = true;
 
-    if (dbconn_kind(s->conn) != DB_MARIADB)
-        return err_set(err, ERR_CONFIG, 0, "it is MySQL: only MariaDB's binary log can be followed yet");
-    if (!dbconn_query(s->conn, SQL, sizeof SQL - 1, 0, &r, err))
+    if (!dbconn_query(s->conn, sql, strlen(sql), 0, &r, err))
         return false;
-    if (!db_result_next(r) || db_result_get(r, 0, NULL) == NULL || db_result_get(r, 1, NULL) == NULL)
+    if (!db_result_next(r) || *text_of(r, 0) == '\0' || *text_of(r, 1) == '\0')
         ok = err_set(err, ERR_RETRY, 0, "the server does not tell its server_id");
-    else if (strcmp(db_result_get(r, 1, NULL), "1") != 0)
+    else if (strcmp(text_of(r, 1), "1") != 0)
         ok = err_set(err, ERR_CONFIG, 0,
                      "the binary log is off; mend with: log_bin = bin in the server's config");
-    else if (strtoull(db_result_get(r, 0, NULL), NULL, 10) == our_id(s))
+    else if (strtoull(text_of(r, 0), NULL, 10) == our_id(s))
         ok = err_set(err, ERR_CONFIG, 0,
                      "server_id %" PRIu32 " is the server's own; give this server section another one",
                      our_id(s));
+    if (ok) {
+        set_server(s, text_of(r, 2));
+        s->gtid_mode = strcmp(text_of(r, 3), "ON") == 0;
+    }
     db_result_free(r);
     return ok;
 }
+
+/* ---- Is it the log that was read? ---- */
+
+enum { DENIED = 1227, NO_SUCH_PLACE = 1220 };
+
+static bool other_log(const struct pos *from, const char *what, struct err *err)
+{
+    char place[300];
+
+    return err_set(err, ERR_LOST, 0,
+                   "the log is not the one that was read up to %s: %s; the server was reset, restored, or "
+                   "lost its newest"
+                   " transactions",
+                   pos_print_file(from, place, sizeof place), what);
+}
+
+/* The number at the end of a log file's name. */
+static uint64_t file_number(const char *file)
+{
+    const char *point = strrchr(file, '.');
+
+    return point != NULL ? strtoull(point + 1, NULL, 10) : 0;
+}
+
+struct listed {
+    bool known; /* the account may see the list */
+    bool found;
+    uint64_t size; /* of from's file */
+    uint64_t last; /* number of the newest file */
+};
+
+/* from's file among those that the server has. */
+static bool list_files(struct stream *s, const struct pos *from, struct listed *ret_listed, struct err *err)
+{
+    static const char SQL[] = "SHOW BINARY LOGS";
+    struct db_result *r = NULL;
+    struct err why = ERR_INIT;
+
+    *ret_listed = (struct listed){.known = true};
+    if (!dbconn_query(s->conn, SQL, sizeof SQL - 1, 0, &r, &why)) {
+        ret_listed->known = false;
+        if (why.code != DENIED && err != NULL)
+            *err = why;
+        return why.code == DENIED;
+    }
+    while (db_result_next(r)) {
+        if (strcmp(text_of(r, 0), from->file) == 0) {
+            ret_listed->found = true;
+            ret_listed->size = strtoull(text_of(r, 1), NULL, 10);
+        }
+        ret_listed->last = file_number(text_of(r, 0));
+    }
+    db_result_free(r);
+    return true;
+}
+
+/* MariaDB says which GTIDs stand before an offset, and NULL where no event begins. */
+static bool check_mariadb_place(struct stream *s, const struct pos *from, struct err *err)
+{
+    struct buf sql = BUF_INIT;
+    struct db_result *r = NULL;
+    struct pos there = POS_INIT;
+
+    buf_adds(&sql, "SELECT BINLOG_GTID_POS(");
+    db_quote_text(&sql, from->file, strlen(from->file));
+    buf_addf(&sql, ", %" PRIu64 ")", from->offset);
+    bool ok = dbconn_query(s->conn, sql.data, sql.len, 0, &r, err);
+
+    buf_done(&sql);
+    if (!ok)
+        return false;
+    const char *gtids = db_result_next(r) ? db_result_get(r, 0, NULL) : NULL;
+
+    if (gtids == NULL)
+        ok = other_log(from, "no transaction ends there", err);
+    else
+        ok = pos_parse_gtids(&there, gtids, err);
+    if (ok && pos_has_gtids(from) && !(pos_covers(&there, from) && pos_covers(from, &there)))
+        ok = other_log(from, "another transaction ends there", err);
+    pos_done(&there);
+    db_result_free(r);
+    return ok;
+}
+
+/* "SET @@SESSION.GTID_NEXT= 'uuid:7'": is that one read already? */
+static bool is_read(const struct pos *from, const char *info)
+{
+    const char *quote = strchr(info, '\'');
+    struct buf text = BUF_INIT;
+    struct pos next = POS_INIT;
+
+    if (quote == NULL)
+        return false;
+    buf_add(&text, quote + 1, strcspn(quote + 1, "'"));
+    buf_addc(&text, '\0');
+    bool read = pos_parse_gtids(&next, text.data, NULL) && pos_has_gtids(&next) && pos_covers(from, &next);
+
+    buf_done(&text);
+    pos_done(&next);
+    return read;
+}
+
+/* MySQL shows the next event: it must begin right there, and be none that was read. */
+static bool check_mysql_place(struct stream *s, const struct pos *from, struct err *err)
+{
+    struct buf sql = BUF_INIT;
+    struct db_result *r = NULL;
+    struct err why = ERR_INIT;
+
+    buf_adds(&sql, "SHOW BINLOG EVENTS IN ");
+    db_quote_text(&sql, from->file, strlen(from->file));
+    buf_addf(&sql, " FROM %" PRIu64 " LIMIT 1", from->offset);
+    bool ok = dbconn_query(s->conn, sql.data, sql.len, 0, &r, &why);
+
+    buf_done(&sql);
+    if (!ok && why.code == NO_SUCH_PLACE)
+        return other_log(from, "no transaction ends there", err);
+    if (!ok) {
+        if (why.code != DENIED && err != NULL)
+            *err = why;
+        return why.code == DENIED;
+    }
+    if (db_result_next(r)) {
+        if (strtoull(text_of(r, 1), NULL, 10) != from->offset)
+            ok = other_log(from, "no transaction ends there", err);
+        else if (strncmp(text_of(r, 2), "Gtid", 4) == 0 && is_read(from, text_of(r, 5)))
+            ok = other_log(from, "another transaction begins there", err);
+    }
+    db_result_free(r);
+    return ok;
+}
+
+/* Only where the position says that its file is of this server. A file that is gone tells nothing: it was purged. */
+static bool check_log(struct stream *s, const struct pos *from, struct err *err)
+{
+    struct listed listed;
+
+    if (from->file == NULL || from->server == NULL || strcmp(from->server, s->server) != 0)
+        return true;
+    if (!list_files(s, from, &listed, err))
+        return false;
+    if (!listed.known)
+        return true;
+    if (!listed.found)
+        return file_number(from->file) <= listed.last || other_log(from, "there is no such file yet", err);
+    if (from->offset > listed.size)
+        return other_log(from, "the file is shorter", err);
+    return is_mysql(s) ? from->offset == listed.size || check_mysql_place(s, from, err)
+                       : check_mariadb_place(s, from, err);
+}
+
+/* How the dump can begin there at all. */
+static bool choose_way(struct stream *s, const struct pos *from, struct err *err)
+{
+    s->by_file = from->file != NULL && (!pos_has_gtids(from) || stream_is_by_file(s));
+    if (stream_is_by_file(s) && pos_has_gtids(from) && from->file == NULL)
+        return err_set(err, ERR_LOST, 0, "the position has GTIDs alone, and gtid_mode is not ON");
+    if (s->by_file && from->server != NULL && strcmp(from->server, s->server) != 0)
+        return err_set(err, ERR_LOST, 0, "the position is a file and offset of server %s, and this is %s",
+                       from->server, s->server);
+    if (s->by_file && from->offset > UINT32_MAX)
+        return err_set(err, ERR_LOST, 0,
+                       "a dump cannot begin at an offset over 4 GiB, and the position has no GTID");
+    if (from->ngtids > 0 && is_mysql(s))
+        return err_set(err, ERR_LOST, 0, "the position is one of a MariaDB server, and this is MySQL");
+    if (!gtid_set_is_empty(&from->set) && !is_mysql(s))
+        return err_set(err, ERR_LOST, 0, "the position is one of a MySQL server, and this is MariaDB");
+    return true;
+}
+
+/* ---- Commands ---- */
 
 /* Unknown user variables do no harm, on any server. */
 static bool shake_hands(struct stream *s, const struct pos *from, struct err *err)
 {
     enum { HEARTBEAT_NS = 1000000000 };
     struct buf sql = BUF_INIT, gtids = BUF_INIT;
+    char uuid[40];
 
+    snprintf(uuid, sizeof uuid, "7477696e-6c6f-4700-8000-0000%08" PRIx32, our_id(s));
     buf_addf(&sql,
              "SET @master_binlog_checksum = @@global.binlog_checksum, @master_heartbeat_period = %d"
+             ", @source_binlog_checksum = @@global.binlog_checksum, @source_heartbeat_period = %d"
              /* 4: understands GTID events; below that they come as QUERY 'BEGIN' */
              ", @mariadb_slave_capability = 4",
-             HEARTBEAT_NS);
-    if (!s->by_file) {
+             HEARTBEAT_NS, HEARTBEAT_NS);
+    if (is_mysql(s)) {
+        /* Who has the same ends our stream, as it does with the same server_id; so it is made of that. */
+        buf_addf(&sql, ", @replica_uuid = '%s', @slave_uuid = '%s'", uuid, uuid);
+    } else if (!s->by_file) {
         /* Strict: a list that this server's history does not hold is refused, not guessed at. */
         buf_adds(&sql,
                  ", @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0, @slave_connect_state = ");
@@ -179,7 +393,7 @@ static bool ask_for_dump(struct stream *s, const struct pos *from, struct err *e
 {
     struct buf body = BUF_INIT;
 
-    add_number(&body, s->by_file && from->offset > 4 ? from->offset : 4, 4);
+    add_number(&body, s->by_file && from->offset > FIRST_OFFSET ? from->offset : FIRST_OFFSET, 4);
     add_number(&body, 0, 2);
     add_number(&body, our_id(s), 4);
     if (s->by_file)
@@ -190,6 +404,70 @@ static bool ask_for_dump(struct stream *s, const struct pos *from, struct err *e
     return ok;
 }
 
+/* number 8, then for each range first and last + 1, 8 bytes each. */
+static void add_ranges(struct buf *out, const struct gtid_source *source)
+{
+    add_number(out, source->nranges, 8);
+    for (size_t i = 0; i < source->nranges; i++) {
+        add_number(out, source->ranges[i].first, 8);
+        add_number(out, source->ranges[i].last + 1, 8);
+    }
+}
+
+/* Number of sources, then each. Servers that know tags (8.3) want the form that can hold them: the number in the middle
+ * of its 8 bytes, with a 1 at either end, and behind each uuid the tag and its length, doubled. */
+static void add_set(struct buf *out, const struct gtid_set *set, bool tagged)
+{
+    uint64_t n = set->nsources;
+
+    add_number(out, tagged ? n << 8 | 1 | UINT64_C(1) << 56 : n, 8);
+    for (size_t i = 0; i < set->nsources; i++) {
+        const struct gtid_source *source = &set->sources[i];
+
+        buf_add(out, (const char *)source->uuid, sizeof source->uuid);
+        if (tagged) {
+            add_number(out, 2 * strlen(source->tag), 1);
+            buf_adds(out, source->tag);
+        }
+        add_ranges(out, source);
+    }
+}
+
+static bool knows_tags(const struct stream *s)
+{
+    char *rest;
+    unsigned long major = strtoul(dbconn_version(s->conn), &rest, 10);
+    unsigned long minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
+
+    return major > 8 || (major == 8 && minor >= 3);
+}
+
+/* flags u16, server_id u32, length and name of a file u32, position u64, length u32 and the set of what is read. */
+static bool ask_for_gtid_dump(struct stream *s, const struct pos *from, struct err *err)
+{
+    enum { BY_GTID = 4 };
+    struct buf body = BUF_INIT, set = BUF_INIT;
+
+    add_set(&set, &from->set, knows_tags(s));
+    add_number(&body, BY_GTID, 2);
+    add_number(&body, our_id(s), 4);
+    add_number(&body, 0, 4);
+    add_number(&body, FIRST_OFFSET, 8);
+    add_number(&body, set.len, 4);
+    buf_add(&body, set.data, set.len);
+    bool ok = send_command(s, (enum enum_server_command)COMMAND_BINLOG_DUMP_GTID, &body, false, err);
+
+    buf_done(&set);
+    buf_done(&body);
+    return ok;
+}
+
+static bool ask(struct stream *s, const struct pos *from, struct err *err)
+{
+    return is_mysql(s) && s->gtid_mode && !s->by_file ? ask_for_gtid_dump(s, from, err)
+                                                      : ask_for_dump(s, from, err);
+}
+
 bool stream_open(struct stream *s, const struct pos *from, struct err *err)
 {
     enum { LOCK_WAIT_S = 5 }; /* nothing here locks anything */
@@ -198,14 +476,10 @@ bool stream_open(struct stream *s, const struct pos *from, struct err *err)
     if (dbconn_is_open(s->conn))
         dbconn_close(s->conn);
     s->checksum = CHECKSUM_UNKNOWN;
-    s->by_file = from->ngtids == 0 && from->file != NULL;
-    if (s->by_file && from->offset > UINT32_MAX)
-        return err_set(err, ERR_LOST, 0,
-                       "a dump cannot begin at an offset over 4 GiB, and the position has no GTID");
     if (!dbconn_open(s->conn, LOCK_WAIT_S, err))
         return false;
-    bool ok = check_server(s, err) && shake_hands(s, from, err) && register_replica(s, err) &&
-              ask_for_dump(s, from, err);
+    bool ok = check_server(s, err) && choose_way(s, from, err) && check_log(s, from, err) &&
+              shake_hands(s, from, err) && register_replica(s, err) && ask(s, from, err);
 
     if (!ok) {
         dbconn_close(s->conn);

@@ -18,8 +18,8 @@ struct stream *stream_new(const struct db_options *options);
 void stream_free(struct stream *s);
 
 /* Connects and starts the dump behind `from`. ERR_LOST: the server purged or
- * never had that position, err says which. ERR_CONFIG: binlog off, no privilege,
- * duplicate server id. */
+ * never had that position, or its log is not the one that was read, err says which. ERR_CONFIG: binlog off, no
+ * privilege, duplicate server id. */
 bool stream_open(struct stream *s, const struct pos *from, struct err *err);
 void stream_close(struct stream *s);
 /* From any thread: ends a blocked stream_next() at once (ERR_RETRY). Safe at any time between new and free. */
@@ -32,6 +32,10 @@ void stream_shutdown(struct stream *s);
 bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, struct err *err);
 
 enum db_kind stream_kind(const struct stream *s);
+/* Once open: whose log it is, as in struct pos; and whether it is read by file and offset, so that no position
+ * of it may have GTIDs (MySQL, gtid_mode not ON). */
+const char *stream_server(const struct stream *s);
+bool stream_is_by_file(const struct stream *s);
 const char *stream_version(const struct stream *s);
 
 #endif

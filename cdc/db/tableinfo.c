@@ -283,16 +283,46 @@ bool tableinfo_load(struct dbconn *c, const char *db, const char *name, struct t
 
 /* ---- Position ---- */
 
-/* File and offset are for people, so that a missing privilege is no error. */
-static bool load_file(struct dbconn *c, struct pos *pos, struct err *err)
+static bool load_one(struct dbconn *c, const char *sql, struct db_result **ret_result, struct err *err)
 {
-    static const char SQL[] = "SHOW MASTER STATUS";
+    if (!dbconn_query(c, sql, strlen(sql), 0, ret_result, err))
+        return false;
+    if (db_result_next(*ret_result))
+        return true;
+    db_result_free(*ret_result);
+    return err_set(err, ERR_RETRY, 0, "the server does not answer %s", sql);
+}
+
+static bool is_on(const struct db_result *r, size_t column)
+{
+    return strcmp(text_of(r, column), "1") == 0 || strcmp(text_of(r, column), "ON") == 0;
+}
+
+static bool no_binlog(struct err *err)
+{
+    return err_set(err, ERR_CONFIG, 0,
+                   "the binary log is off; mend with: log_bin = bin in the server's config");
+}
+
+/* *ret_denied: the account may not see it. MySQL has it under another name since 8.2, and the old one until 8.4. */
+static bool load_file(struct dbconn *c, struct pos *pos, bool *ret_denied, struct err *err)
+{
+    static const char *const SQL[] = {"SHOW MASTER STATUS", "SHOW BINARY LOG STATUS"};
+    enum { DENIED = 1227, SYNTAX = 1064 };
     struct db_result *r = NULL;
     struct err why = ERR_INIT;
+    bool ok = false;
     size_t len;
 
-    if (!dbconn_query(c, SQL, sizeof SQL - 1, 0, &r, &why)) {
-        if (why.code == 1227)
+    *ret_denied = false;
+    for (size_t i = dbconn_kind(c) == DB_MYSQL; !ok; i--) {
+        ok = dbconn_query(c, SQL[i], strlen(SQL[i]), 0, &r, &why);
+        if (!ok && (why.code != SYNTAX || i == 0))
+            break;
+    }
+    if (!ok) {
+        *ret_denied = why.code == DENIED;
+        if (*ret_denied)
             return true;
         if (err != NULL)
             *err = why;
@@ -308,36 +338,101 @@ static bool load_file(struct dbconn *c, struct pos *pos, struct err *err)
     return true;
 }
 
-static bool load_gtids(struct dbconn *c, struct pos *pos, struct err *err)
+static bool load_mariadb_gtids(struct dbconn *c, struct pos *pos, struct err *err)
 {
-    static const char SQL[] = "SELECT @@log_bin, @@gtid_binlog_pos";
-    struct db_result *r = NULL;
-    bool ok;
+    struct db_result *r;
 
-    if (!dbconn_query(c, SQL, sizeof SQL - 1, 0, &r, err))
+    if (!load_one(c, "SELECT @@log_bin, @@gtid_binlog_pos, @@server_id", &r, err))
         return false;
-    if (!db_result_next(r) || strcmp(text_of(r, 0), "1") != 0)
-        ok = err_set(err, ERR_CONFIG, 0,
-                     "the binary log is off; mend with: log_bin = bin in the server's config");
-    else
-        ok = pos_parse_gtids(pos, text_of(r, 1), err);
+    bool ok = is_on(r, 0) ? pos_parse_gtids(pos, text_of(r, 1), err) : no_binlog(err);
+
+    pos_set_server(pos, text_of(r, 2));
     db_result_free(r);
     return ok;
 }
 
-bool tableinfo_position(struct dbconn *c, struct pos *ret_pos, struct err *err)
+/* GTIDs and file of one moment: nothing was written between the two looks at the GTIDs. On a server that always
+ * writes, and where the account may not see the file, it is a position without one. */
+static bool mariadb_position(struct dbconn *c, struct pos *pos, struct err *err)
+{
+    enum { TRIES = 5 };
+    bool denied = false, same = false;
+
+    if (!load_mariadb_gtids(c, pos, err))
+        return false;
+    for (int i = 0; i < TRIES && !same && !denied; i++) {
+        struct pos after = POS_INIT;
+
+        /* The file first: it counts alone while there are no GTIDs, and must not lie behind a first
+         * transaction that the list did not have yet. */
+        if (!load_file(c, pos, &denied, err) || !load_mariadb_gtids(c, &after, err)) {
+            pos_done(&after);
+            return false;
+        }
+        struct pos before = *pos;
+
+        before.file = NULL; /* GTIDs alone are compared */
+        same = pos_has_gtids(&before) == pos_has_gtids(&after) && pos_equal(&before, &after);
+        if (!same) {
+            free(pos->file);
+            pos->file = NULL;
+            pos_move(pos, &after);
+        }
+        pos_done(&after);
+    }
+    return true;
+}
+
+static bool is_gtid_mode(const struct db_result *r, size_t column)
+{
+    return strcmp(text_of(r, column), "ON") == 0;
+}
+
+/* A GTID becomes executed a moment after its rows are seen, so the set may lack what the file has, never the other
+ * way: it is asked for first. */
+static bool mysql_position(struct dbconn *c, bool with_gtids, struct pos *pos, struct err *err)
+{
+    struct db_result *r;
+    bool denied;
+
+    if (!load_one(c, "SELECT @@log_bin, @@server_uuid, @@gtid_mode, @@gtid_executed", &r, err))
+        return false;
+    bool gtids = is_gtid_mode(r, 2);
+    bool ok = is_on(r, 0) ? true : no_binlog(err);
+
+    if (ok && gtids && with_gtids)
+        ok = pos_parse_gtids(pos, text_of(r, 3), err);
+    pos_set_server(pos, text_of(r, 1));
+    db_result_free(r);
+    ok = ok && load_file(c, pos, &denied, err);
+    if (ok && denied)
+        ok = err_set(
+            err, ERR_CONFIG, 0,
+            "the account may not see where the binary log ends; mend with: GRANT REPLICATION CLIENT ON *.* TO"
+            " the account");
+    return ok;
+}
+
+static bool load_position(struct dbconn *c, bool with_gtids, struct pos *ret_pos, struct err *err)
 {
     struct pos pos = POS_INIT;
+    bool ok = dbconn_kind(c) == DB_MARIADB ? mariadb_position(c, &pos, err)
+                                           : mysql_position(c, with_gtids, &pos, err);
 
-    if (dbconn_kind(c) != DB_MARIADB)
-        return err_set(err, ERR_CONFIG, 0,
-                       "server %s is MySQL: only MariaDB's binary log can be followed yet", dbconn_name(c));
-    /* The file first. It counts alone while the GTID list is empty, and must not lie
-     * behind a first transaction that the list did not have yet. */
-    if (!load_file(c, &pos, err) || !load_gtids(c, &pos, err)) {
+    if (!ok) {
         pos_done(&pos);
         return err_prefix(err, "read the binlog position of server %s", dbconn_name(c));
     }
     *ret_pos = pos;
     return true;
+}
+
+bool tableinfo_position(struct dbconn *c, struct pos *ret_pos, struct err *err)
+{
+    return load_position(c, true, ret_pos, err);
+}
+
+bool tableinfo_log_end(struct dbconn *c, struct pos *ret_pos, struct err *err)
+{
+    return load_position(c, false, ret_pos, err);
 }

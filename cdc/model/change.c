@@ -44,8 +44,7 @@ struct change *tx_add_change(struct tx *tx)
 
 size_t tx_bytes(const struct tx *tx)
 {
-    size_t file = tx->pos.file != NULL ? strlen(tx->pos.file) + 1 : 0;
-    return sizeof *tx + tx->arena.bytes + file + tx->pos.ngtids * sizeof *tx->pos.gtids;
+    return sizeof *tx + tx->arena.bytes + pos_bytes(&tx->pos);
 }
 
 static void write_length(char *to, uint32_t n)

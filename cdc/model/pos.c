@@ -10,8 +10,10 @@
 
 void pos_done(struct pos *p)
 {
+    free(p->server);
     free(p->file);
     free(p->gtids);
+    gtid_set_done(&p->set);
     *p = (struct pos)POS_INIT;
 }
 
@@ -20,6 +22,8 @@ void pos_copy(struct pos *to, const struct pos *from)
     if (to == from)
         return;
     struct pos copy = POS_INIT;
+    if (from->server != NULL)
+        copy.server = mem_strdup(from->server);
     if (from->file != NULL)
         copy.file = mem_strdup(from->file);
     copy.offset = from->offset;
@@ -28,6 +32,7 @@ void pos_copy(struct pos *to, const struct pos *from)
         memcpy(copy.gtids, from->gtids, from->ngtids * sizeof *copy.gtids);
         copy.ngtids = from->ngtids;
     }
+    gtid_set_copy(&copy.set, &from->set);
     pos_done(to);
     *to = copy;
 }
@@ -41,7 +46,15 @@ void pos_move(struct pos *to, struct pos *from)
     *from = (struct pos)POS_INIT;
 }
 
-bool pos_is_unset(const struct pos *p) { return p->file == NULL && p->ngtids == 0; }
+bool pos_has_gtids(const struct pos *p) { return p->ngtids > 0 || !gtid_set_is_empty(&p->set); }
+
+bool pos_is_unset(const struct pos *p) { return p->file == NULL && !pos_has_gtids(p); }
+
+size_t pos_bytes(const struct pos *p)
+{
+    return (p->file != NULL ? strlen(p->file) + 1 : 0) + (p->server != NULL ? strlen(p->server) + 1 : 0) +
+           p->ngtids * sizeof *p->gtids + gtid_set_bytes(&p->set);
+}
 
 static bool same_gtids(const struct pos *a, const struct pos *b)
 {
@@ -51,16 +64,33 @@ static bool same_gtids(const struct pos *a, const struct pos *b)
         if (a->gtids[i].domain != b->gtids[i].domain || a->gtids[i].server != b->gtids[i].server ||
             a->gtids[i].seq != b->gtids[i].seq)
             return false;
-    return true;
+    return gtid_set_equal(&a->set, &b->set);
 }
 
 bool pos_equal(const struct pos *a, const struct pos *b)
 {
-    if (a->ngtids > 0 && b->ngtids > 0)
+    if (pos_has_gtids(a) && pos_has_gtids(b))
         return same_gtids(a, b);
     if (a->file == NULL || b->file == NULL)
         return pos_is_unset(a) && pos_is_unset(b);
-    return strcmp(a->file, b->file) == 0 && a->offset == b->offset;
+    return pos_same_server(a, b) && strcmp(a->file, b->file) == 0 && a->offset == b->offset;
+}
+
+bool pos_same_server(const struct pos *a, const struct pos *b)
+{
+    return a->server == NULL || b->server == NULL || strcmp(a->server, b->server) == 0;
+}
+
+void pos_set_server(struct pos *p, const char *server)
+{
+    if (server != NULL && *server == '\0')
+        server = NULL;
+    if (server == p->server || (server != NULL && p->server != NULL && strcmp(server, p->server) == 0))
+        return; /* as for most transactions */
+    char *copy = server != NULL ? mem_strdup(server) : NULL;
+
+    free(p->server);
+    p->server = copy;
 }
 
 void pos_set_file(struct pos *p, const char *file, size_t len, uint64_t offset)
@@ -89,32 +119,43 @@ static const struct gtid *gtid_of(const struct pos *p, uint32_t domain)
     return i < p->ngtids && p->gtids[i].domain == domain ? &p->gtids[i] : NULL;
 }
 
-/* The last one of its domain, not the highest: the server finds the place by the
+/* MariaDB: the last one of its domain, not the highest: the server finds the place by the
  * GTID itself, and without gtid_strict_mode numbers may go back. */
-void pos_add_gtid(struct pos *p, struct gtid g)
+static void add_to_list(struct pos *p, const struct gtid *g)
 {
-    size_t i = gtid_place(p, g.domain);
+    size_t i = gtid_place(p, g->domain);
 
-    if (i == p->ngtids || p->gtids[i].domain != g.domain) {
+    if (i == p->ngtids || p->gtids[i].domain != g->domain) {
         p->gtids = mem_realloc(p->gtids, (p->ngtids + 1) * sizeof *p->gtids);
         memmove(&p->gtids[i + 1], &p->gtids[i], (p->ngtids - i) * sizeof *p->gtids);
         p->ngtids++;
     }
-    p->gtids[i] = g;
+    p->gtids[i] = *g;
 }
 
-bool pos_includes(const struct pos *p, struct gtid g)
+void pos_add_gtid(struct pos *p, const struct gtid *g)
 {
-    const struct gtid *have = gtid_of(p, g.domain);
-    return have != NULL && have->seq >= g.seq;
+    if (g->kind == GTID_MARIADB)
+        add_to_list(p, g);
+    else if (g->kind == GTID_MYSQL)
+        gtid_set_add(&p->set, g);
 }
 
-bool pos_covers(const struct pos *p, const struct pos *other)
+static bool has_gtid(const struct pos *p, const struct gtid *g)
+{
+    if (g->kind == GTID_MYSQL)
+        return gtid_set_includes(&p->set, g);
+    const struct gtid *have = gtid_of(p, g->domain);
+
+    return have != NULL && have->seq >= g->seq;
+}
+
+static bool has_gtids_of(const struct pos *p, const struct pos *other)
 {
     for (size_t i = 0; i < other->ngtids; i++)
-        if (!pos_includes(p, other->gtids[i]))
+        if (!has_gtid(p, &other->gtids[i]))
             return false;
-    return true;
+    return gtid_set_covers(&p->set, &other->set);
 }
 
 /* "bin.000042" -> 4, where the digits are what follows the last point. */
@@ -135,17 +176,42 @@ static int compare_digits(const char *a, const char *b)
     return strcmp(a, b);
 }
 
+/* Can the places of both be put in an order at all? */
+static bool is_comparable(const struct pos *a, const struct pos *b)
+{
+    if (a->file == NULL || b->file == NULL || !pos_same_server(a, b))
+        return false;
+    size_t base = base_len(a->file);
+
+    return base_len(b->file) == base && memcmp(a->file, b->file, base) == 0;
+}
+
 /* Does b's file and offset stand before a's, as far as they can be compared? */
 static bool is_earlier(const struct pos *b, const struct pos *a)
 {
-    size_t base = base_len(a->file);
-    if (base_len(b->file) != base || memcmp(a->file, b->file, base) != 0)
+    if (!is_comparable(a, b))
         return false;
+    size_t base = base_len(a->file);
     int order = compare_digits(b->file + base, a->file + base);
+
     return order < 0 || (order == 0 && b->offset < a->offset);
 }
 
-void pos_min(struct pos *to, const struct pos *other)
+bool pos_includes(const struct pos *p, const struct pos *begin, const struct gtid *g)
+{
+    if (g->kind != GTID_NONE && pos_has_gtids(p))
+        return has_gtid(p, g);
+    return is_earlier(begin, p);
+}
+
+bool pos_covers(const struct pos *p, const struct pos *other)
+{
+    if (pos_has_gtids(other) && (pos_has_gtids(p) || !is_comparable(p, other)))
+        return has_gtids_of(p, other);
+    return other->file == NULL || (is_comparable(p, other) && !is_earlier(p, other));
+}
+
+static void min_of_lists(struct pos *to, const struct pos *other)
 {
     size_t n = 0;
     for (size_t i = 0; i < to->ngtids; i++) {
@@ -158,34 +224,23 @@ void pos_min(struct pos *to, const struct pos *other)
         free(to->gtids);
         to->gtids = NULL;
     }
+}
 
-    /* A file that is not known on one side is not known for both. */
-    if (to->file == NULL || other->file == NULL) {
+void pos_min(struct pos *to, const struct pos *other)
+{
+    min_of_lists(to, other);
+    gtid_set_intersect(&to->set, &other->set);
+
+    /* A file that is not known on one side, or of another server, is not known for both. */
+    if (to->file == NULL || other->file == NULL || !pos_same_server(to, other)) {
         free(to->file);
         to->file = NULL;
         to->offset = 0;
     } else if (is_earlier(other, to)) {
         pos_set_file(to, other->file, strlen(other->file), other->offset);
     }
-}
-
-/* Digits up to max; moves *s behind them. */
-static bool parse_number(const char **s, uint64_t max, uint64_t *ret_number)
-{
-    const char *p = *s;
-    uint64_t n = 0;
-
-    if (*p < '0' || *p > '9')
-        return false;
-    for (; *p >= '0' && *p <= '9'; p++) {
-        uint64_t digit = (uint64_t)(*p - '0');
-        if (n > (max - digit) / 10)
-            return false;
-        n = n * 10 + digit;
-    }
-    *s = p;
-    *ret_number = n;
-    return true;
+    if (to->server == NULL)
+        pos_set_server(to, other->server);
 }
 
 static bool parse_gtid(const char **s, struct gtid *ret_gtid)
@@ -193,20 +248,12 @@ static bool parse_gtid(const char **s, struct gtid *ret_gtid)
     const char *p = *s;
     uint64_t domain, server, seq;
 
-    if (!parse_number(&p, UINT32_MAX, &domain) || *p++ != '-' || !parse_number(&p, UINT32_MAX, &server) ||
-        *p++ != '-' || !parse_number(&p, UINT64_MAX, &seq))
+    if (!gtid_parse_number(&p, UINT32_MAX, &domain) || *p++ != '-' ||
+        !gtid_parse_number(&p, UINT32_MAX, &server) || *p++ != '-' ||
+        !gtid_parse_number(&p, UINT64_MAX, &seq))
         return false;
     *s = p;
-    *ret_gtid = (struct gtid){(uint32_t)domain, (uint32_t)server, seq};
-    return true;
-}
-
-bool gtid_parse(const char *text, struct gtid *ret_gtid)
-{
-    struct gtid g;
-    if (!parse_gtid(&text, &g) || *text != '\0')
-        return false;
-    *ret_gtid = g;
+    *ret_gtid = gtid_mariadb((uint32_t)domain, (uint32_t)server, seq);
     return true;
 }
 
@@ -224,7 +271,7 @@ static bool parse_list(struct pos *p, const char *text, struct err *err)
                            (size_t)(s - text) + 1);
         if (gtid_of(p, g.domain) != NULL)
             return err_set(err, ERR_CONFIG, 0, "GTID domain %" PRIu32 " stands twice in the list", g.domain);
-        pos_add_gtid(p, g);
+        pos_add_gtid(p, &g);
         s = skip_spaces(s);
         if (*s == '\0')
             return true;
@@ -242,18 +289,25 @@ static bool parse_list(struct pos *p, const char *text, struct err *err)
 bool pos_parse_gtids(struct pos *p, const char *text, struct err *err)
 {
     struct pos parsed = POS_INIT;
-    if (!parse_list(&parsed, text, err)) {
+    /* Only MySQL's have a colon. */
+    bool ok = strchr(text, ':') != NULL ? gtid_set_parse(&parsed.set, text, err)
+                                        : parse_list(&parsed, text, err);
+
+    if (!ok) {
         pos_done(&parsed);
         return false;
     }
     free(p->gtids);
     p->gtids = parsed.gtids;
     p->ngtids = parsed.ngtids;
+    gtid_set_done(&p->set);
+    p->set = parsed.set;
     return true;
 }
 
 void pos_print_gtids(const struct pos *p, struct buf *out)
 {
+    gtid_set_print(&p->set, out);
     for (size_t i = 0; i < p->ngtids; i++)
         buf_addf(out, "%s%" PRIu32 "-%" PRIu32 "-%" PRIu64, i > 0 ? "," : "", p->gtids[i].domain,
                  p->gtids[i].server, p->gtids[i].seq);

@@ -475,6 +475,7 @@ static const struct store_ops mem_ops = {
     .rollback = mem_rollback,
     .load = mem_load,
     .position = mem_position,
+    .log_end = mem_position,
     .read = mem_read,
     .range = mem_range,
 };

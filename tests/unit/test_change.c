@@ -281,7 +281,7 @@ static void transactions_grow(void **state)
     size_t rows = tx_bytes(tx);
     assert_true(rows >= 5000 * (sizeof(struct change) + 20));
     pos_set_file(&tx->pos, "bin.000042", 10, 4);
-    pos_add_gtid(&tx->pos, (struct gtid){0, 1, 1});
+    pos_add_gtid(&tx->pos, &(struct gtid){.kind = GTID_MARIADB, .domain = 0, .server = 1, .seq = 1});
     assert_int_equal(tx_bytes(tx), rows + 11 + sizeof(struct gtid));
     tx_free(tx);
     tx_free(NULL);

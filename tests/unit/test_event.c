@@ -215,7 +215,7 @@ static void test_types_by_name(void **state)
         {EVENT_TYPE_START_ENCRYPTION, 0, ERR_NONE},
         {EVENT_TYPE_INCIDENT, 0, ERR_HALT},
         {EVENT_TYPE_INCIDENT, EVENT_FLAG_IGNORABLE, ERR_HALT},
-        {39, 0, ERR_HALT},
+        {43, 0, ERR_HALT},
         {200, 0, ERR_HALT},
         {200, EVENT_FLAG_IGNORABLE, ERR_NONE},
     };

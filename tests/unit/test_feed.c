@@ -16,7 +16,7 @@
 static struct pos at(uint64_t seq)
 {
     struct pos p = POS_INIT;
-    pos_add_gtid(&p, (struct gtid){0, 1, seq});
+    pos_add_gtid(&p, &(struct gtid){.kind = GTID_MARIADB, .domain = 0, .server = 1, .seq = seq});
     return p;
 }
 

@@ -340,14 +340,15 @@ static void test_control_tables(void **state)
     (void)state;
     assert_true(pos_parse_gtids(&c.pos, "0-1-155,2-3-4", &err));
     pos_set_file(&c.pos, "bin.000042", 10, 19733);
+    pos_set_server(&c.pos, "7");
     sqlgen_checkpoint("twin", &link_of_two, SIDE_RIGHT, &c, &out);
-    assert_buf(
-        &out,
-        "INSERT INTO `twin`.`checkpoint` SET "
-        "link='us''ers',source_side='left',changed=1,gtid='0-1-155,2-3-4',"
-        "binlog_file='bin.000042',binlog_offset=19733,rows_done=3,marker=9 ON DUPLICATE KEY UPDATE "
-        "changed=changed+1,gtid='0-1-155,2-3-4',binlog_file='bin.000042',binlog_offset=19733,rows_done=3,"
-        "marker=9");
+    assert_buf(&out, "INSERT INTO `twin`.`checkpoint` SET "
+                     "link='us''ers',source_side='left',changed=1,gtid='0-1-155,2-3-4',"
+                     "binlog_file='bin.000042',binlog_offset=19733,binlog_server='7',rows_done=3,marker=9 ON "
+                     "DUPLICATE KEY UPDATE "
+                     "changed=changed+1,gtid='0-1-155,2-3-4',binlog_file='bin.000042',binlog_offset=19733,"
+                     "binlog_server='7',rows_done=3,"
+                     "marker=9");
     pos_done(&c.pos);
     buf_clear(&out);
     sqlgen_checkpoint("twin", &link_of_two, SIDE_LEFT, &c, &out);
@@ -695,8 +696,10 @@ static void test_touch_and_loading(void **state)
         "UPDATE `tw``in`.`checkpoint` SET changed=changed+1 WHERE link='us''ers' AND source_side='left'");
     buf_clear(&out);
     sqlgen_load_checkpoint("twin", &link_of_two, SIDE_LEFT, &out);
-    assert_buf(&out, "SELECT gtid,binlog_file,binlog_offset,rows_done,marker FROM `twin`.`checkpoint` WHERE "
-                     "link='us''ers' AND source_side='right' FOR UPDATE");
+    assert_buf(
+        &out,
+        "SELECT gtid,binlog_file,binlog_offset,rows_done,marker,binlog_server FROM `twin`.`checkpoint` WHERE "
+        "link='us''ers' AND source_side='right' FOR UPDATE");
     buf_clear(&out);
     sqlgen_load_markers("twin", &link_of_two, SIDE_LEFT, &out);
     assert_buf(&out, "SELECT id,key_from,key_to FROM `twin`.`marker` WHERE link='us''ers' AND side='left' "
