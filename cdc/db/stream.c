@@ -215,34 +215,6 @@ static bool list_files(struct stream *s, const struct pos *from, struct listed *
     return true;
 }
 
-/* MariaDB says which GTIDs stand before an offset, and NULL where no event begins. */
-static bool check_mariadb_place(struct stream *s, const struct pos *from, struct err *err)
-{
-    struct buf sql = BUF_INIT;
-    struct db_result *r = NULL;
-    struct pos there = POS_INIT;
-
-    buf_adds(&sql, "SELECT BINLOG_GTID_POS(");
-    db_quote_text(&sql, from->file, strlen(from->file));
-    buf_addf(&sql, ", %" PRIu64 ")", from->offset);
-    bool ok = dbconn_query(s->conn, sql.data, sql.len, 0, &r, err);
-
-    buf_done(&sql);
-    if (!ok)
-        return false;
-    const char *gtids = db_result_next(r) ? db_result_get(r, 0, NULL) : NULL;
-
-    if (gtids == NULL)
-        ok = other_log(from, "no transaction ends there", err);
-    else
-        ok = pos_parse_gtids(&there, gtids, err);
-    if (ok && pos_has_gtids(from) && !(pos_covers(&there, from) && pos_covers(from, &there)))
-        ok = other_log(from, "another transaction ends there", err);
-    pos_done(&there);
-    db_result_free(r);
-    return ok;
-}
-
 /* "SET @@SESSION.GTID_NEXT= 'uuid:7'": is that one read already? */
 static bool is_read(const struct pos *from, const char *info)
 {
@@ -261,8 +233,8 @@ static bool is_read(const struct pos *from, const char *info)
     return read;
 }
 
-/* MySQL shows the next event: it must begin right there, and be none that was read. */
-static bool check_mysql_place(struct stream *s, const struct pos *from, struct err *err)
+/* The next event: it must begin right there, and (MySQL tells) be none that was read. Behind the last one there is none. */
+static bool check_next_event(struct stream *s, const struct pos *from, struct err *err)
 {
     struct buf sql = BUF_INIT;
     struct db_result *r = NULL;
@@ -284,9 +256,38 @@ static bool check_mysql_place(struct stream *s, const struct pos *from, struct e
     if (db_result_next(r)) {
         if (strtoull(text_of(r, 1), NULL, 10) != from->offset)
             ok = other_log(from, "no transaction ends there", err);
-        else if (strncmp(text_of(r, 2), "Gtid", 4) == 0 && is_read(from, text_of(r, 5)))
+        else if (is_mysql(s) && strncmp(text_of(r, 2), "Gtid", 4) == 0 && is_read(from, text_of(r, 5)))
             ok = other_log(from, "another transaction begins there", err);
     }
+    db_result_free(r);
+    return ok;
+}
+
+/* MariaDB says which GTIDs stand before an offset; NULL where no event begins, but also behind one that is larger than
+ * its max_allowed_packet. */
+static bool check_gtids_there(struct stream *s, const struct pos *from, struct err *err)
+{
+    struct buf sql = BUF_INIT;
+    struct db_result *r = NULL;
+    struct pos there = POS_INIT;
+
+    buf_adds(&sql, "SELECT BINLOG_GTID_POS(");
+    db_quote_text(&sql, from->file, strlen(from->file));
+    buf_addf(&sql, ", %" PRIu64 ")", from->offset);
+    bool ok = dbconn_query(s->conn, sql.data, sql.len, 0, &r, err);
+
+    buf_done(&sql);
+    if (!ok)
+        return false;
+    const char *gtids = db_result_next(r) ? db_result_get(r, 0, NULL) : NULL;
+
+    if (gtids == NULL)
+        ok = check_next_event(s, from, err);
+    else
+        ok = pos_parse_gtids(&there, gtids, err);
+    if (ok && gtids != NULL && pos_has_gtids(from) && !(pos_covers(&there, from) && pos_covers(from, &there)))
+        ok = other_log(from, "another transaction ends there", err);
+    pos_done(&there);
     db_result_free(r);
     return ok;
 }
@@ -306,8 +307,9 @@ static bool check_log(struct stream *s, const struct pos *from, struct err *err)
         return file_number(from->file) <= listed.last || other_log(from, "there is no such file yet", err);
     if (from->offset > listed.size)
         return other_log(from, "the file is shorter", err);
-    return is_mysql(s) ? from->offset == listed.size || check_mysql_place(s, from, err)
-                       : check_mariadb_place(s, from, err);
+    if (!is_mysql(s))
+        return check_gtids_there(s, from, err);
+    return from->offset == listed.size || check_next_event(s, from, err);
 }
 
 /* How the dump can begin there at all. */

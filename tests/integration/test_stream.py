@@ -47,22 +47,31 @@ def test_a_log_that_is_written_in_another_way(running, name, value, normal):
     running.settle()
 
 
-@pytest.mark.parametrize("end", ["XA COMMIT 'x'", "XA ROLLBACK 'x'"])
-def test_an_xa_transaction_halts_its_direction(running, end):
-    """Its rows are logged before it is known whether they count: nothing of it is written, and it is said why."""
+@pytest.mark.parametrize("ends", [["XA PREPARE 'x'", "XA COMMIT 'x'"], ["XA PREPARE 'x'", "XA ROLLBACK 'x'"],
+                                  ["XA COMMIT 'x' ONE PHASE"]], ids=["commit", "rollback", "one phase"])
+def test_rows_of_an_xa_transaction_count_when_it_commits(running, ends):
     running.insert("left", 1)
+    running.insert("left", 2)
     running.settle()
     table = running.link.left_table
     with running.servers["left"].connect() as c, c.cursor() as cursor:
-        cursor.execute("XA START 'x'")
-        cursor.execute(f"UPDATE {table} SET name = %s, sync_version = sync_version + 1", [name_of("in doubt")])
-        cursor.execute("XA END 'x'")
-        cursor.execute("XA PREPARE 'x'")
-        halted(running, "left", table, "XA")
-        cursor.execute(end)
-    assert running.row("right", 1)["name"] == name_of("n1")
-    running.insert("right", 2)  # the other direction goes on
-    wait_until("the row comes", lambda: running.row("left", 2) or Why(running.daemon.log_tail()), 10)
+        for statement in ("XA START 'x'", f"UPDATE {table} SET name = '{name_of('in doubt')}' WHERE id = 1",
+                          f"INSERT INTO {table} (id, name, email_encrypted)"
+                          f" SELECT 3, '{name_of('new')}', '{running.seal(email_of('new'))}'",
+                          f"DELETE FROM {table} WHERE id = 2", "XA END 'x'"):
+            cursor.execute(statement)
+        for end in ends[:-1]:
+            cursor.execute(end)
+            running.insert("left", 4)  # it passes what is prepared
+            wait_until("the row comes", lambda: running.row("right", 4) or Why(running.daemon.log_tail()), 10)
+            assert running.names(1)[1] == "n1"
+            assert running.row("right", 2) and not running.row("right", 3)
+        cursor.execute(ends[-1])
+    running.settle()
+    counts = "ROLLBACK" not in ends[-1]
+    assert running.names(1) == (("in doubt",) * 2 if counts else ("n1",) * 2)
+    assert bool(running.row("right", 3)) == counts and bool(running.row("right", 2)) != counts
+    assert running.daemon.conflicts() == []
 
 
 def test_an_xa_transaction_of_other_tables_passes(running):
