@@ -1,10 +1,15 @@
-"""Fixtures: one pair of servers for each worker, fresh tables for each test."""
+"""Fixtures: each worker has a pair of servers of the pairing at hand, each test has fresh tables.
+
+A test runs on MariaDB 10.11 on both sides. With @pytest.mark.pairings it runs on every pairing too, once
+--pairing says so, as `./dev test` does. pairings("mariadb-11.8/mysql-9.7", …) names the only ones it is for.
+"""
 
 import os
 
 import pytest
 
 from support.daemon import BINARY
+from support.pairings import AT_HOME, PAIRINGS, Pairing, Pool
 from support.servers import Servers
 from support.twin import Twin, find_secrets
 
@@ -12,14 +17,67 @@ from support.twin import Twin, find_secrets
 SWITCHES = {"binlog_format": "'ROW'", "binlog_row_image": "'FULL'", "max_connections": "60"}
 
 
+def pytest_addoption(parser):
+    parser.addoption("--pairing", action="append", default=[], metavar="LEFT/RIGHT",
+                     help="the kinds of servers on both sides, say mysql-9.7/mariadb-10.11, for every test that is run; "
+                          "may be repeated. all: tests marked with pairings on each pairing, the rest at home "
+                          f"({AT_HOME}), where all tests run without this option. others: the same without those at home")
+
+
 def pytest_configure(config):
     if not os.access(BINARY, os.X_OK):
         raise pytest.UsageError(f"no program {BINARY}: build it, or set TWINLOG_BIN")
-    config.addinivalue_line("markers", "slow: runs for many seconds, so it is started first")
+    try:
+        for text in config.getoption("--pairing"):
+            assert text in ("all", "others") or Pairing.of(text)
+    except ValueError as e:
+        raise pytest.UsageError(str(e)) from None
 
 
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+def pairings_of(test, wanted):
+    """Where a test runs. One that is marked with pairings of its own runs on those."""
+    mark = test.get_closest_marker("pairings")
+    named = [Pairing.of(text) for text in mark.args] if mark else []
+    found = []
+    for word in wanted or ["home"]:
+        if word == "home":
+            found += named or [AT_HOME]
+        elif word in ("all", "others"):
+            found += [pairing for pairing in named or (PAIRINGS if mark else [AT_HOME])
+                      if word == "all" or pairing != AT_HOME]
+        elif not named or Pairing.of(word) in named:
+            found.append(Pairing.of(word))
+    return list(dict.fromkeys(found))
+
+
+def pytest_generate_tests(metafunc):
+    if "pairing" not in metafunc.fixturenames:
+        return
+    pairings = pairings_of(metafunc.definition, metafunc.config.getoption("--pairing"))
+    metafunc.parametrize("pairing", pairings or [None], ids=str, indirect=True)
+
+
+NO_SERVERS = "no servers"  # what stands for the pairing of a test that needs none
+
+
+def pairing_of(item):
+    """None: of the pairings that are wanted the test runs on none."""
+    return item.callspec.params.get("pairing", NO_SERVERS) if hasattr(item, "callspec") else NO_SERVERS
+
+
+def pytest_collection_modifyitems(config, items):
+    """The tests of another pairing one after the other in one worker, so that its servers are started once.
+    These groups come first: the single tests behind them keep all workers busy to the end."""
+    dropped = {None} if config.getoption("--pairing") != ["others"] else {None, NO_SERVERS}
+    config.hook.pytest_deselected(items=[item for item in items if pairing_of(item) in dropped])
+    items[:] = [item for item in items if pairing_of(item) not in dropped]
+
+    pairings = {pairing_of(item) for item in items} - {NO_SERVERS}
+    order = {pairing: n for n, pairing in enumerate(sorted(pairings - {AT_HOME}, key=str))}
+    for item in items:
+        if len(pairings) > 1 and pairing_of(item) in order:
+            item.add_marker(pytest.mark.xdist_group(str(pairing_of(item))))
+    items.sort(key=lambda item: (order.get(pairing_of(item), len(order)), item.get_closest_marker("slow") is None))
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -43,20 +101,30 @@ def servers(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(scope="session")
-def shared_pair(servers):
-    # Times are stored in UTC whatever the server's own zone is.
-    return (servers.new("auth", 1).start(),
-            servers.new("customer", 2, default_time_zone="-03:00").start())
+def pool(servers):
+    return Pool(servers)
 
 
 @pytest.fixture
-def pair(shared_pair):
+def pairing(request):
+    """The kinds of servers of this test."""
+    return request.param
+
+
+@pytest.fixture
+def pair(pool, pairing):
     """Two running servers. A test may stop, kill or switch them as it likes."""
-    yield shared_pair
-    for server_id, server in enumerate(shared_pair, 1):
+    pair = pool.pair(pairing)
+    options = [dict(server.options) for server in pair]
+    yield pair
+    for server_id, (server, before) in enumerate(zip(pair, options), 1):
+        if server.is_running():
+            server.thaw()
+        if server.options != before:
+            server.stop()
+            server.options = before
         if not server.is_running():
             server.start()
-        server.thaw()
         for name, value in {**SWITCHES, "server_id": server_id}.items():
             server.sql(f"SET GLOBAL {name} = {value}")
 

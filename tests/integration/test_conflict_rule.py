@@ -44,6 +44,7 @@ def meet(twin, winner, reason, writes=1):
     assert not any(others.values()), seen
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("winner", SIDES)
 def test_the_higher_version_wins(twin, winner):
     part(twin, [1])
@@ -81,6 +82,7 @@ def test_a_full_tie_goes_to_the_authority(make_twin, authority):
     assert twin.names(1) == ("winner", "winner")
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("deleting", SIDES)
 def test_keep_an_update_survives_a_delete(make_twin, deleting):
     twin = make_twin(delete_vs_update="keep")
@@ -92,6 +94,7 @@ def test_keep_an_update_survives_a_delete(make_twin, deleting):
     assert twin.names(1) == ("lives", "lives")
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("deleting", SIDES)
 def test_delete_a_delete_beats_an_update(make_twin, deleting):
     twin = make_twin(delete_vs_update="delete")
@@ -163,6 +166,7 @@ def test_a_change_after_the_conflict_is_no_conflict(twin):
     assert conflicts(twin) == seen
 
 
+@pytest.mark.pairings
 def test_many_rows_meet_at_once(twin):
     part(twin, range(1, 41))
     for key in range(1, 41):

@@ -144,6 +144,7 @@ class Chaos:
             self.start(what)
 
 
+@pytest.mark.pairings
 @pytest.mark.slow
 @pytest.mark.parametrize("delete_vs_update", ("keep", "delete"))
 def test_kills_at_random_moments_leave_equal_tables(make_twin, delete_vs_update, record_property):
@@ -181,6 +182,7 @@ def test_kills_at_random_moments_leave_equal_tables(make_twin, delete_vs_update,
         assert not twin.servers[side].rows("SELECT 1 FROM twinlog.quarantine")
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_a_server_that_comes_back_is_served_again(running, side):
     """The other way round goes on meanwhile as far as it can, and nothing is lost."""

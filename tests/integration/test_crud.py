@@ -8,6 +8,7 @@ from support.servers import wait_until
 from support.twin import PEER, SIDES, email_of, name_of
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_insert_update_delete_arrive(running, side):
     peer = PEER[side]
@@ -42,6 +43,7 @@ def test_both_sides_take_turns_on_one_row(running):
         assert not any(conflicts.values()), conflicts
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_version_and_times_arrive_with_the_row(running, side):
     peer = PEER[side]
@@ -93,6 +95,7 @@ def test_the_same_email_under_a_new_nonce_is_no_change(running):
     assert running.writes_since(marks) == (2, 1)
 
 
+@pytest.mark.pairings
 def test_columns_of_one_side_are_never_touched(running):
     running.insert("left", 1, password_hash="argon2-left")
     running.insert("right", 2, stripe_customer_id="cus_right")
@@ -127,6 +130,7 @@ def test_an_update_of_an_unmapped_column_alone_writes_nothing_to_the_peer(runnin
     assert writes == {side: 2, PEER[side]: 1}
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_texts_that_need_care_arrive(running, side):
     texts = ["O'Brien", 'a "quoted" name', "back\\slash", "percent % and _", "Zoë Ünïcödé 名前 🦀", " spaces around ",
@@ -138,6 +142,7 @@ def test_texts_that_need_care_arrive(running, side):
         assert running.names(key) == (text, text)
 
 
+@pytest.mark.pairings
 def test_changes_made_while_the_daemon_is_down_arrive(running):
     for side, key in (("left", 1), ("left", 2), ("right", 3), ("right", 4)):
         running.insert(side, key)
@@ -158,6 +163,7 @@ def test_changes_made_while_the_daemon_is_down_arrive(running):
     assert all(running.row(side, key) for side in SIDES for key in (1, 3, 5, 6))
 
 
+@pytest.mark.pairings
 def test_log_files_may_rotate_and_go(running):
     running.insert("left", 1)
     for n in range(4):
@@ -174,6 +180,7 @@ def test_log_files_may_rotate_and_go(running):
     running.settle()
 
 
+@pytest.mark.pairings
 def test_two_rows_exchange_a_unique_email(running):
     running.insert("right", 1, email="one")
     running.insert("right", 2, email="two")

@@ -1,5 +1,7 @@
 """What the daemon writes is never taken for a write of an application."""
 
+import pytest
+
 from support.servers import wait_until
 from support.twin import PEER, SIDES, TO
 
@@ -40,6 +42,7 @@ def test_each_write_is_one_transaction_in_the_other_log_and_then_silence(running
     assert running.writes_since(marks) == (writes, writes)
 
 
+@pytest.mark.pairings
 def test_each_row_is_written_once_at_the_other_side(twin):
     for side in SIDES:
         audit(twin, side)
@@ -65,6 +68,7 @@ def test_each_row_is_written_once_at_the_other_side(twin):
         assert sorted(audited(twin, PEER[side], by_daemon=True)) == sorted(expected[side])
 
 
+@pytest.mark.pairings
 def test_a_burst_on_both_sides_falls_silent(running):
     marks = running.marks()
     for n in range(300):

@@ -60,6 +60,7 @@ def went_away(twin):
     write_on_both_sides(twin)
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("sides", [("left",), ("right",), SIDES], ids="-".join)
 def test_purged_binlogs_lead_to_a_resync(twin, sides):
     with Receiver() as receiver:
@@ -101,11 +102,12 @@ def test_a_lost_position_is_no_reason_to_delete(twin):
     check_rows(twin)
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_a_history_that_begins_anew_leads_to_a_resync(twin, side):
-    """RESET MASTER: the position that is stored was never in this history."""
+    """The position that is stored was never in this history."""
     went_away(twin)
-    twin.sql(side, "RESET MASTER")
+    twin.servers[side].reset_log()
     twin.update(PEER[side], 4, name="after the reset")
     twin.daemon.start(ready=False)
     wait_until("a resync begins by itself", lambda: twin.daemon.http("/sync/status")[0] == 200

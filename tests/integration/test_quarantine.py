@@ -104,6 +104,7 @@ def go_on(twin, *keys):
         (f"goes on {side}",) * 2 for side in SIDES] or Why(twin.daemon.log_tail()), 10 * SLOW)
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("name", OBSTACLES)
 def test_a_refused_row_waits_and_the_rest_goes_on(running, name):
     make, end, error, words = OBSTACLES[name]
@@ -189,6 +190,7 @@ def test_a_refused_row_stays_where_it_is_whatever_is_tried(make_twin, policy):
     assert twin.row("right", 11)["mail"] == email_of("wanted too")
 
 
+@pytest.mark.pairings
 def test_an_unreadable_value_is_never_overwritten(running):
     """The other side's change of the row waits as well: it would take the place of what may be readable one day."""
     with_rows(running)
@@ -287,6 +289,7 @@ def exchange_at_once(twin, cursor, emails):
                    f"CASE id {cases} END WHERE id IN ({', '.join(map(str, emails))})", values)
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("exchange", [exchange_by_parking, exchange_at_once])
 @pytest.mark.parametrize("keys", [(1, 2), (1, 2, 3, 4)])
 def test_rows_that_exchange_their_emails_arrive(running, exchange, keys):
@@ -318,6 +321,7 @@ def test_an_email_that_goes_from_a_deleted_row_to_a_new_one_arrives(running):
 
 # ---- Crashes, resyncs, limits ----
 
+@pytest.mark.pairings
 def test_it_survives_a_kill(running):
     refused_insert_and_update(running)
     before = running.daemon.quarantine()

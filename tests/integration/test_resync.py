@@ -26,6 +26,7 @@ def fill(twin, side, keys, **columns):
         twin.insert(side, key, **columns)
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_the_first_start_copies_what_is_there(twin, side):
     fill(twin, side, range(1, 301))
@@ -51,6 +52,7 @@ def test_initial_sync_off_compares_nothing(make_twin):
     assert twin.names(1) == ("n1", "n1")
 
 
+@pytest.mark.pairings
 def test_merge_lets_the_conflict_rule_decide(running):
     fill(running, "left", range(1, 5))
     running.settle()
@@ -68,6 +70,7 @@ def test_merge_lets_the_conflict_rule_decide(running):
     assert job["conflicts"] == 3 and job["rows_written"] == 4, job
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_force_lets_one_side_win(running, side):
     fill(running, "left", range(1, 4))
@@ -82,6 +85,7 @@ def test_force_lets_one_side_win(running, side):
     assert running.names(1) == ("n1", "n1")
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("side", SIDES)
 def test_missing_delete_deletes_what_from_lacks(running, side):
     fill(running, "left", range(1, 4))
@@ -98,6 +102,7 @@ def test_missing_delete_deletes_what_from_lacks(running, side):
     assert running.names(2) == ("n2", "n2")
 
 
+@pytest.mark.pairings
 def test_equal_rows_are_not_written(running):
     fill(running, "left", range(1, 200))
     running.settle()
@@ -112,6 +117,7 @@ def test_equal_rows_are_not_written(running):
 
 # ---- verify ----
 
+@pytest.mark.pairings
 def test_verify_names_what_differs_and_repair_mends_it(running):
     fill(running, "left", range(1, 51))
     running.settle()

@@ -1,5 +1,7 @@
 """The files of sql/, run as a user runs them."""
 
+import pytest
+
 from support.twin import SEED, SIDES, make_account, make_seed_table, sql_file
 
 SYNC_COLUMNS = {"sync_version", "updated_at", "last_sync_at"}
@@ -9,6 +11,7 @@ def columns(server, table):
     return [row[:2] for row in server.rows(f"SHOW COLUMNS FROM {table}")]
 
 
+@pytest.mark.pairings
 def test_the_migrations_keep_the_rows_and_may_be_repeated(twin):
     for side in SIDES:
         server, table = twin.servers[side], twin.link.table(side)

@@ -158,7 +158,7 @@ class Demo:
             with contextlib.suppress(OSError, ServerError):
                 server.stop()
         self.all_servers.close()
-        for name in ("twinlog.pid", "auth/mariadbd.pid", "customer/mariadbd.pid"):
+        for name in ("twinlog.pid", "auth/server.pid", "customer/server.pid"):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(FOLDER, name))
 

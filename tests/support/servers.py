@@ -1,8 +1,10 @@
-"""Private MariaDB servers for tests and the demo.
+"""Private servers for tests and the demo: MariaDB of this Debian, and others (KINDS).
 
 Each server has a data folder, a socket and a loopback port of its own and needs
 nothing that is installed but Debian's mariadb-server-core and mariadb-client-core:
-no service, no configuration under /etc, no other data folder is touched.
+no service, no configuration under /etc, no other data folder is touched. The other
+kinds come from tests/servers/install.sh; TWINLOG_SERVERS names the folder that
+holds them, one folder each.
 
 A server never outlives the program that started it. It is stopped by its process
 id, at the latest when the interpreter ends; and should the interpreter itself be
@@ -13,6 +15,7 @@ killed, the kernel ends the server (setpriv --pdeathsig). The latter watches the
 import atexit
 import contextlib
 import fcntl
+import glob
 import os
 import shutil
 import signal
@@ -29,6 +32,10 @@ LONGEST_SOCKET_PATH = 100  # the kernel takes 107
 START_S = 60
 STOP_S = 60
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+INSTALLATIONS = os.environ.get("TWINLOG_SERVERS") or os.path.join(ROOT, "var", "servers")
+INSTALL = os.path.join(ROOT, "tests", "servers", "install.sh")
+
 # Small and quick. A killed process loses nothing that it has handed to the
 # kernel, so there is no need to wait for the disk.
 OPTIONS = {
@@ -39,16 +46,25 @@ OPTIONS = {
     "binlog-row-image": "FULL",
     "sync-binlog": "0",
     "innodb-buffer-pool-size": "64M",
-    "innodb-log-file-size": "48M",
-    "innodb-undo-tablespaces": "0",
     "innodb-flush-log-at-trx-commit": "2",
     "innodb-buffer-pool-dump-at-shutdown": "OFF",
     "innodb-buffer-pool-load-at-startup": "OFF",
     "performance-schema": "OFF",
-    "aria-pagecache-buffer-size": "8M",
     "key-buffer-size": "1M",
     "max-connections": "60",
     "character-set-server": "utf8mb4",
+}
+# These two shape the data folder too.
+MARIADB_FILES = {"innodb-log-file-size": "48M", "innodb-undo-tablespaces": "0"}
+MARIADB_OPTIONS = {**MARIADB_FILES, "aria-pagecache-buffer-size": "8M"}
+MYSQL_OPTIONS = {
+    "gtid-mode": "ON",
+    "enforce-gtid-consistency": "ON",
+    "innodb-redo-log-capacity": "32M",
+    "innodb-log-buffer-size": "4M",
+    "table-definition-cache": "400",
+    "mysqlx": "OFF",             # a second port, the same for all
+    "secure-file-priv": "NULL",  # or a folder of the host
 }
 
 
@@ -102,44 +118,135 @@ def tied_to_us(command):
     return ["setpriv", "--pdeathsig", "KILL", "--", *command]
 
 
+# ---- Kinds of servers ----
+
+class Kind:
+    """A server's program and version, and how it is run: from the host's packages, or
+    from an installation of its own with the loader and the libraries that lie there."""
+
+    def __init__(self, name, program, client, options, installed_apart):
+        self.name = name
+        self.program = program
+        self.client = client
+        self.options = {**OPTIONS, **options}
+        self.prefix = os.path.join(INSTALLATIONS, name) if installed_apart else None
+
+        self.version = name.split("-")[1]  # as far as the name tells it
+
+    @property
+    def is_mysql(self):
+        return self.family == "MySQL"
+
+    @property
+    def family(self):
+        return "MySQL" if self.name.startswith("mysql") else "MariaDB"
+
+    def ensure_installed(self):
+        if self.prefix is None or os.path.exists(os.path.join(self.prefix, ".complete")):
+            return
+        done = subprocess.run([INSTALL, self.name, self.prefix], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise ServerError(f"no {self.name} to test with:\n{done.stdout}")
+
+    def command(self, program):
+        """The words that run one of its programs, "sbin/..." or "bin/..."."""
+        if self.prefix is None:
+            return [os.path.basename(program)]
+        path = os.path.join(self.prefix, "usr", program)
+        loaders = glob.glob(os.path.join(self.prefix, "usr/lib/*/ld-linux*.so.*"))
+        if not loaders:
+            raise ServerError(f"{self.prefix} holds no loader: remove it, and it is made again")
+        return [loaders[0], "--argv0", path, "--library-path", os.path.dirname(loaders[0]), path]
+
+    def server_command(self, datadir):
+        words = [*self.command(self.program), "--no-defaults", f"--datadir={datadir}"]
+        if os.geteuid() == 0:
+            words.append("--user=root")
+        if self.prefix is not None:
+            # The running program is the loader, so that it cannot find its own files.
+            share = os.path.join(self.prefix, "usr/share", "mysql" if self.is_mysql else "mariadb")
+            words += [f"--basedir={self.prefix}/usr", f"--lc-messages-dir={share}", f"--plugin-dir={self.plugins()}",
+                      f"--character-sets-dir={share}/charsets"]
+        return words
+
+    def plugins(self):
+        return os.path.join(self.prefix, "usr/lib/mysql/plugin")
+
+    def make_data(self, datadir):
+        """A new data folder: root@localhost gets in without a password."""
+        if self.is_mysql:
+            self._run([*self.server_command(datadir), "--initialize-insecure", *self._files()])
+        elif self.prefix is None:
+            # The script's own way, which works for the host's server alone.
+            user = ["--user=root"] if os.geteuid() == 0 else []
+            self._run(["mariadb-install-db", "--no-defaults", f"--datadir={datadir}", "--skip-test-db",
+                       "--auth-root-authentication-method=normal", *user, *self._files()])
+        else:
+            os.makedirs(os.path.join(datadir, "mysql"))
+            self._run([*self.server_command(datadir), "--bootstrap", *self._files()], self._system_tables())
+
+    def _files(self):
+        shaping = MARIADB_FILES if not self.is_mysql else {}
+        return [f"--{key}={value}" for key, value in shaping.items()]
+
+    def _system_tables(self):
+        share = os.path.join(self.prefix, "usr/share/mariadb")
+        text = ["CREATE DATABASE IF NOT EXISTS mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"]
+        for name in ("mariadb_system_tables", "mariadb_performance_tables", "mariadb_system_tables_data",
+                     "maria_add_gis_sp_bootstrap", "mariadb_sys_schema"):
+            with open(os.path.join(share, name + ".sql"), encoding="utf-8") as f:
+                # A root and a nobody for the host's name are of no use.
+                text += [line for line in f if "@current_hostname" not in line]
+        return "".join(text)
+
+    def _run(self, command, text=None):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              input=text or "", check=False)
+        if done.returncode != 0:
+            raise ServerError(f"no data folder for {self.name}:\n{done.stdout}")
+
+
+HOME = "mariadb-10.11"  # of this Debian
+KINDS = {kind.name: kind for kind in (
+    Kind(HOME, "sbin/mariadbd", "bin/mariadb", MARIADB_OPTIONS, installed_apart=False),
+    Kind("mariadb-11.8", "sbin/mariadbd", "bin/mariadb", MARIADB_OPTIONS, installed_apart=True),
+    Kind("mysql-9.7", "sbin/mysqld", "bin/mysql", MYSQL_OPTIONS, installed_apart=True),
+)}
+
+
 class Template:
-    """An initialised data folder that is made once and copied for each server."""
+    """Data folders that are made once, one of each kind, and copied for each server."""
 
     def __init__(self, folder):
         self.folder = folder
 
-    def copy_to(self, datadir):
-        os.makedirs(os.path.dirname(self.folder), exist_ok=True)
-        with open(self.folder + ".lock", "w") as lock:
+    def copy_to(self, kind, datadir):
+        os.makedirs(self.folder, exist_ok=True)
+        made = os.path.join(self.folder, kind.name)
+        with open(made + ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not os.path.isdir(self.folder):
-                self._make()
-        subprocess.run(["cp", "-a", "--reflink=auto", self.folder, datadir], check=True)
-
-    def _make(self):
-        new = self.folder + ".new"
-        shutil.rmtree(new, ignore_errors=True)
-        command = ["mariadb-install-db", "--no-defaults", f"--datadir={new}", "--skip-test-db",
-                   "--auth-root-authentication-method=normal", "--innodb-undo-tablespaces=0",
-                   f"--innodb-log-file-size={OPTIONS['innodb-log-file-size']}"]
-        if os.geteuid() == 0:
-            command.append("--user=root")
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              stdin=subprocess.DEVNULL, check=False)
-        if done.returncode != 0:
-            raise ServerError(f"mariadb-install-db failed:\n{done.stdout}")
-        os.rename(new, self.folder)
+            if not os.path.isdir(made):
+                kind.ensure_installed()
+                new = made + ".new"
+                shutil.rmtree(new, ignore_errors=True)
+                kind.make_data(new)
+                os.rename(new, made)
+        subprocess.run(["cp", "-a", "--reflink=auto", made, datadir], check=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(datadir, "auto.cnf"))  # MySQL's server_uuid: each one its own
 
 
 class Server:
     """One private server. start, kill and start again keep its data and its port."""
 
-    def __init__(self, name, server_id, folder, template, **options):
+    def __init__(self, name, server_id, folder, template, kind=HOME, **options):
         self.name = name
         self.server_id = server_id
         self.folder = folder
         self.template = template
-        self.options = {**OPTIONS, "server-id": str(server_id)}
+        self.kind = KINDS[kind]
+        self.options = {**self.kind.options, "server-id": str(server_id)}
         self.set_options(**options)
         self.datadir = os.path.join(folder, "data")
         self.socket = os.path.join(folder, "s")
@@ -170,7 +277,7 @@ class Server:
             raise ServerError("a server started here would end with this thread")
         os.makedirs(os.path.join(self.folder, "tmp"), exist_ok=True)
         if not os.path.isdir(self.datadir):
-            self.template.copy_to(self.datadir)
+            self.template.copy_to(self.kind, self.datadir)
         tries = 1 if self.port else 5  # another program may take a free port before we do
         for n in range(tries):
             self._launch(self.port or free_port())
@@ -186,13 +293,12 @@ class Server:
 
     def _launch(self, port):
         self.port = port
-        command = ["mariadbd", "--no-defaults", f"--datadir={self.datadir}", f"--socket={self.socket}",
-                   f"--tmpdir={self.folder}/tmp", f"--port={port}", f"--pid-file={self.folder}/mariadbd.pid", f"--log-error={self.error_log}"]
+        command = [*self.kind.server_command(self.datadir), f"--socket={self.socket}", f"--tmpdir={self.folder}/tmp",
+                   f"--port={port}", f"--pid-file={self.folder}/server.pid", f"--log-error={self.error_log}"]
         command += [f"--{k}" if v is None else f"--{k}={v}" for k, v in self.options.items()]
-        if os.geteuid() == 0:
-            command.append("--user=root")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.socket)
+        for left in (self.socket, self.socket + ".lock"):  # a MySQL takes a dead one's number for a living server
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(left)
         # In a session of its own: a Ctrl-C on the terminal is for the program that
         # looks after the servers, not for them.
         self.process = subprocess.Popen(tied_to_us(command), stdin=subprocess.DEVNULL,
@@ -288,7 +394,7 @@ class Server:
 
     def script(self, text, database=None):
         """Runs SQL text through the command line client, as people do."""
-        command = ["mariadb", "--no-defaults", f"--socket={self.socket}", "--user=root",
+        command = [*self.kind.command(self.kind.client), "--no-defaults", f"--socket={self.socket}", "--user=root",
                    "--default-character-set=utf8mb4"]
         if database:
             command.append(database)
@@ -301,25 +407,35 @@ class Server:
     # ---- The binary log ----
 
     def gtid(self):
-        return self.value("SELECT @@GLOBAL.gtid_binlog_pos")
+        """What has been logged so far; a MySQL without GTIDs says where its log ends."""
+        if not self.kind.is_mysql:
+            return self.value("SELECT @@GLOBAL.gtid_binlog_pos")
+        return f"{self.value('SELECT @@GLOBAL.gtid_executed')} {self.log_end()}"
 
     def log_end(self):
         """(file, offset) where the binary log ends."""
-        return self.rows("SHOW MASTER STATUS")[0][:2]
+        return self.rows("SHOW BINARY LOG STATUS" if self.kind.is_mysql else "SHOW MASTER STATUS")[0][:2]
+
+    def log_files(self):
+        return [row[0] for row in self.rows("SHOW BINARY LOGS")]
+
+    def reset_log(self):
+        """The binary log begins anew, as if nothing had ever happened."""
+        self.sql("RESET BINARY LOGS AND GTIDS" if self.kind.is_mysql else "RESET MASTER")
 
     def groups_since(self, log_end):
         """The transactions behind a log_end(), each as the list of tables it changed, in order, as "db.table"."""
         name, offset = log_end
-        names = [row[0] for row in self.rows("SHOW BINARY LOGS")]
+        names = self.log_files()
         groups = []
         for file in names[names.index(name):]:
             start = f" FROM {offset}" if file == name else ""
             for row in self.rows(f"SHOW BINLOG EVENTS IN '{file}'{start}"):
                 kind, info = row[2], row[5]
-                if kind == "Gtid":
+                if kind.lower() in ("gtid", "anonymous_gtid", "gtid_tagged", "gtid_tagged_log_event"):
                     groups.append([])
                 elif kind == "Table_map":
-                    groups[-1].append(info[info.index("(") + 1:-1])
+                    groups[-1].append(info[info.index("(") + 1:info.rindex(")")])
         return groups
 
     def groups_with(self, table, log_end):
@@ -327,7 +443,7 @@ class Server:
 
 
 class Servers:
-    """Servers that share a folder and a template, all gone at the end."""
+    """Servers that share a folder and their templates, all gone at the end."""
 
     def __init__(self, folder=None, template=None):
         self.owned = folder is None
@@ -335,12 +451,18 @@ class Servers:
         self.template = Template(template or os.path.join(self.folder, "template"))
         self.all = []
 
-    def new(self, name, server_id, **options):
+    def new(self, name, server_id, kind=HOME, **options):
         folder = os.path.join(self.folder, name)
         assert not os.path.exists(folder), f"there is a server {name} already"
-        server = Server(name, server_id, folder, self.template, **options)
+        server = Server(name, server_id, folder, self.template, kind, **options)
         self.all.append(server)
         return server
+
+    def drop(self, server):
+        """It ends, and its data with it."""
+        server.close()
+        shutil.rmtree(server.folder)
+        self.all.remove(server)
 
     def close(self):
         for server in self.all:

@@ -126,6 +126,15 @@ class Link:
         return "\n".join(lines)
 
 
+def numbers(count):
+    """SQL that stands for a table of 1 to count, in its column n, on any server."""
+    digits = "(" + " UNION ALL ".join(f"SELECT {n} AS d" for n in range(10)) + ")"
+    places = range(len(str(count)))
+    value = " + ".join(f"{10 ** i} * p{i}.d" for i in places)
+    tables = " JOIN ".join(f"{digits} AS p{i}" for i in places)
+    return f"(SELECT 1 + {value} AS n FROM {tables} WHERE {value} < {count})"
+
+
 class Array(list):
     """A libconfig array, [ ], where a list would be ( )."""
 
