@@ -70,6 +70,7 @@ static inline enum column_kind golden_kind(const char *t)
         {"varbinary", COL_BINARY},  {"tinyblob", COL_BINARY},     {"blob", COL_BINARY},
         {"mediumblob", COL_BINARY}, {"longblob", COL_BINARY},     {"enum", COL_ENUM},
         {"set", COL_SET},           {"geometry", COL_GEOMETRY},   {"point", COL_GEOMETRY},
+        {"json", COL_JSON},
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(kinds[i].name, t) == 0)
@@ -90,7 +91,7 @@ static inline void golden_column(char **part, struct column *c)
     c->kind = golden_kind(part[3]);
     c->type_text = mem_strdup(part[4]);
     c->is_unsigned = strstr(part[4], "unsigned") != NULL;
-    c->generated = strstr(part[6], "GENERATED") != NULL;
+    c->generated = strstr(part[6], " GENERATED") != NULL;
     c->fixed_length = strcmp(part[3], "char") == 0 || strcmp(part[3], "binary") == 0;
     c->charset = strcmp(part[7], "-") == 0 ? NULL : mem_strdup(part[7]);
     c->length = c->kind == COL_INT ? golden_int_bytes(part[3]) : strtoull(part[8], NULL, 10);
