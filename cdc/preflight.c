@@ -1,5 +1,6 @@
 #include "cdc/preflight.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,14 @@ void preflight_say(struct preflight *p, enum check_level level, const char *wher
         p->fails++;
     p->report(p->arg, level, text.data, mend);
     buf_done(&text);
+}
+
+void preflight_absent(struct preflight *p, const struct err *err)
+{
+    if (err->kind != ERR_RETRY)
+        return;
+    p->fails--;
+    p->absents++;
 }
 
 bool preflight_probe(struct dbconn *conn, struct err *err, const char *fmt, ...)
@@ -74,8 +83,6 @@ static bool try_write(struct preflight *p, const struct preflight_server *s, con
     bool denied = preflight_is_denied(&err);
     if (denied)
         buf_addf(&mend, "GRANT %s ON %s TO %s;", privilege, granted, s->account);
-    else if (err.code == 1290 || err.code == 1792 || err.code == 1836)
-        buf_adds(&mend, "SET GLOBAL read_only = OFF; -- or name the primary in twinlog's config");
     preflight_say(p, CHECK_FAIL, where, mend.data, denied ? "no %s on %s: %s" : "%s on %s fails: %s",
                   privilege, object, err.text);
     buf_done(&mend);
@@ -120,7 +127,7 @@ bool preflight_probe_writes(struct preflight *p, const struct preflight_server *
 
 /* ---- Two servers ---- */
 
-static struct preflight_server *find_server(struct preflight *p, const char *name)
+struct preflight_server *preflight_find(const struct preflight *p, const char *name)
 {
     for (size_t i = 0; i < p->config->nservers; i++)
         if (strcmp(p->servers[i].config->name, name) == 0)
@@ -131,8 +138,8 @@ static struct preflight_server *find_server(struct preflight *p, const char *nam
 /* Clocks decide who wins a tie of versions; a second off is what people notice. */
 static void check_clocks(struct preflight *p, const struct config_link *link)
 {
-    const struct preflight_server *left = find_server(p, link->side[SIDE_LEFT].server);
-    const struct preflight_server *right = find_server(p, link->side[SIDE_RIGHT].server);
+    const struct preflight_server *left = preflight_find(p, link->side[SIDE_LEFT].server);
+    const struct preflight_server *right = preflight_find(p, link->side[SIDE_RIGHT].server);
     if (left == right || !left->has_clock || !right->has_clock)
         return;
     int64_t apart = llabs(left->clock_ahead_us - right->clock_ahead_us);
@@ -147,11 +154,43 @@ static void check_clocks(struct preflight *p, const struct config_link *link)
         preflight_say(p, CHECK_OK, link->name, NULL, "both clocks agree within a second");
 }
 
-/* The config sees only addresses. */
+/* What one side takes as one packet the other must take too. */
+static void check_packets(struct preflight *p, const struct config_link *link)
+{
+    for (enum side to = SIDE_LEFT; to <= SIDE_RIGHT; to++) {
+        const struct preflight_server *from = preflight_find(p, link->side[side_peer(to)].server);
+        const struct preflight_server *s = preflight_find(p, link->side[to].server);
+        uint64_t here = preflight_number(s, "max_allowed_packet"),
+                 there = preflight_number(from, "max_allowed_packet");
+        struct buf mend = BUF_INIT;
+        if (here == 0 || here >= there)
+            continue;
+        buf_addf(&mend, "SET GLOBAL max_allowed_packet = %" PRIu64 "; -- on %s, and in its config", there,
+                 s->config->name);
+        preflight_say(
+            p, CHECK_WARN, link->name, mend.data,
+            "max_allowed_packet is %.0f MiB on %s and %.0f MiB on %s: a longer row would be quarantined",
+            (double)here / 1048576, s->config->name, (double)there / 1048576, from->config->name);
+        buf_done(&mend);
+    }
+}
+
+/* The config sees only addresses, and a server may have many. */
+static void check_identities(struct preflight *p)
+{
+    for (size_t i = 0; i < p->config->nservers; i++)
+        for (size_t k = 0; k < i; k++) {
+            const struct preflight_server *a = &p->servers[k], *b = &p->servers[i];
+            if (a->identity != NULL && b->identity != NULL && strcmp(a->identity, b->identity) == 0)
+                preflight_say(p, CHECK_OK, b->config->name, NULL, "this is the same server as %s",
+                              a->config->name);
+        }
+}
+
 static void check_two_tables(struct preflight *p, const struct config_link *link)
 {
     const struct config_table *a = &link->side[SIDE_LEFT], *b = &link->side[SIDE_RIGHT];
-    const struct preflight_server *left = find_server(p, a->server), *right = find_server(p, b->server);
+    const struct preflight_server *left = preflight_find(p, a->server), *right = preflight_find(p, b->server);
     if (left != right && left->identity != NULL && right->identity != NULL &&
         strcmp(left->identity, right->identity) == 0 && strcmp(a->db, b->db) == 0 &&
         strcmp(a->table, b->table) == 0)
@@ -190,9 +229,15 @@ static void check_servers(struct preflight *p)
 static void free_servers(struct preflight *p)
 {
     for (size_t i = 0; i < p->config->nservers; i++) {
-        dbconn_free(p->servers[i].conn);
-        free(p->servers[i].account);
-        free(p->servers[i].identity);
+        struct preflight_server *s = &p->servers[i];
+        for (size_t k = 0; k < s->nsettings; k++) {
+            free(s->settings[k].name);
+            free(s->settings[k].value);
+        }
+        free(s->settings);
+        dbconn_free(s->conn);
+        free(s->account);
+        free(s->identity);
     }
     free(p->servers);
 }
@@ -204,10 +249,13 @@ enum preflight_result preflight(const struct config *config, check_report *repor
     struct link **links = mem_zalloc(config->nlinks, sizeof(struct link *));
     p.servers = mem_zalloc(config->nservers, sizeof(*p.servers));
     check_servers(&p);
+    check_identities(&p);
     for (size_t i = 0; i < config->nlinks; i++) {
         links[i] = preflight_check_link(&p, &config->links[i]);
         check_two_tables(&p, &config->links[i]);
         check_clocks(&p, &config->links[i]);
+        check_packets(&p, &config->links[i]);
+        preflight_check_positions(&p, &config->links[i]);
     }
     free_servers(&p);
     bool pass = p.fails == 0 && p.absents == 0;

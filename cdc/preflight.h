@@ -1,7 +1,8 @@
 /*
  * preflight.h - may twinlog run with this config on these servers as they are
- * now? Asks everything that can be asked without changing anything, also beside a
- * daemon that is running.
+ * now? Asks everything that can be asked, also beside a daemon that is running. All
+ * that it writes is a row in the control table `marker`, under the name of no link,
+ * which goes through the binary log and is deleted again.
  */
 #ifndef CDC_PREFLIGHT_H
 #define CDC_PREFLIGHT_H

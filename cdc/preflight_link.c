@@ -4,7 +4,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "cdc/base/mem.h"
 #include "cdc/db/tableinfo.h"
@@ -12,135 +11,32 @@
 
 enum { SAMPLE_ROWS = 100 };
 
-static const struct preflight_server *server_of(const struct preflight *p, const struct config_table *t)
-{
-    for (size_t i = 0; i < p->config->nservers; i++)
-        if (strcmp(p->config->servers[i].name, t->server) == 0)
-            return &p->servers[i];
-    return NULL;
-}
-
 /* ---- One table ---- */
 
-/* "information_schema.X WHERE SCHEMA = 'db' AND TABLE = 't'", with the columns' common prefix. */
-static void add_from(struct buf *sql, const char *view, const char *schema, const char *name,
-                     const struct config_table *t)
+/* A table may be seen through privileges on some columns that do not let all of them be read. */
+static bool probe_reads(struct preflight *p, const struct preflight_server *s, const char *link,
+                        const char *object, const char *const *names, size_t count)
 {
-    buf_addf(sql, " FROM information_schema.%s WHERE %s = ", view, schema);
-    db_quote_text(sql, t->db, strlen(t->db));
-    buf_addf(sql, " AND %s = ", name);
-    db_quote_text(sql, t->table, strlen(t->table));
-}
-
-/* The first column of the first row; NULL if there is none. */
-static bool query_one(struct dbconn *conn, const struct buf *sql, char **ret_text, struct err *err)
-{
-    struct db_result *r = NULL;
-    *ret_text = NULL;
-    if (!dbconn_query(conn, sql->data, sql->len, 0, &r, err))
-        return false;
-    if (db_result_next(r) && db_result_get(r, 0, NULL) != NULL)
-        *ret_text = mem_strdup(db_result_get(r, 0, NULL));
-    db_result_free(r);
-    return true;
-}
-
-static void check_engine(struct preflight *p, const struct preflight_server *s, const char *link,
-                         const struct config_table *t, const char *object)
-{
-    struct buf sql = BUF_INIT, mend = BUF_INIT;
     struct err err = ERR_INIT;
-    char *engine = NULL;
-    buf_adds(&sql, "SELECT COALESCE(ENGINE, TABLE_TYPE)");
-    add_from(&sql, "TABLES", "TABLE_SCHEMA", "TABLE_NAME", t);
-    if (!query_one(s->conn, &sql, &engine, &err)) {
-        preflight_say(p, CHECK_FAIL, link, NULL, "%s", err.text);
-    } else if (engine == NULL || strcasecmp(engine, "InnoDB") != 0) {
-        buf_addf(&mend, "ALTER TABLE %s ENGINE = InnoDB;", object);
-        preflight_say(p, CHECK_FAIL, link, mend.data,
-                      "%s is %s, not InnoDB: rows and position must commit together", object,
-                      engine != NULL ? engine : "of no engine");
+    struct buf columns = BUF_INIT, mend = BUF_INIT;
+    for (size_t i = 0; i < count; i++) {
+        buf_adds(&columns, i > 0 ? ", " : "");
+        db_quote_name(&columns, names[i]);
     }
-    free(engine);
-    buf_done(&sql);
-    buf_done(&mend);
-}
-
-/* Warns when the query finds names. */
-static void warn_of(struct preflight *p, const struct preflight_server *s, const char *link,
-                    const struct buf *sql, const char *object, const char *what, const char *why)
-{
-    struct err err = ERR_INIT;
-    char *names = NULL;
-    if (!query_one(s->conn, sql, &names, &err))
-        preflight_say(p, CHECK_FAIL, link, NULL, "%s", err.text);
-    else if (names != NULL)
-        preflight_say(p, CHECK_WARN, link, NULL, "%s has %s (%s): %s", object, what, names, why);
-    free(names);
-}
-
-static void check_triggers(struct preflight *p, const struct preflight_server *s, const char *link,
-                           const struct config_table *t, const char *object)
-{
-    struct buf sql = BUF_INIT;
-    buf_adds(&sql, "SELECT GROUP_CONCAT(TRIGGER_NAME SEPARATOR ', ')");
-    add_from(&sql, "TRIGGERS", "EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE", t);
-    warn_of(p, s, link, &sql, object, "triggers",
-            "they run for twinlog's writes too; what they change in mapped columns is taken for twinlog's "
-            "own write and stays on this side alone");
-    buf_done(&sql);
-}
-
-/* In what SHOW CREATE TABLE prints, a constraint is a line of its own; in a comment a line end is escaped. */
-static bool is_cascade(const char *line, size_t len)
-{
-    static const char *const actions[] = {" ON DELETE CASCADE", " ON DELETE SET ", " ON UPDATE CASCADE",
-                                          " ON UPDATE SET "};
-    const char *key = memmem(line, len, " FOREIGN KEY (", 14);
-    if (strncmp(line, "  CONSTRAINT `", 14) != 0 || key == NULL)
-        return false;
-    for (size_t i = 0; i < sizeof(actions) / sizeof(*actions); i++)
-        if (memmem(key, len - (size_t)(key - line), actions[i], strlen(actions[i])) != NULL)
-            return true;
-    return false;
-}
-
-/* What a cascade changes is not in MariaDB's log: the sides would differ, and nothing would tell. Read from
- * SHOW CREATE TABLE, because information_schema shows foreign keys to more privileged accounts only. */
-static void check_cascades(struct preflight *p, const struct preflight_server *s, const char *link,
-                           const char *object)
-{
-    struct buf sql = BUF_INIT, mend = BUF_INIT;
-    struct err err = ERR_INIT;
-    struct db_result *r = NULL;
-    buf_addf(&sql, "SHOW CREATE TABLE %s", object);
-    if (!dbconn_query(s->conn, sql.data, sql.len, 0, &r, &err))
-        preflight_say(p, CHECK_FAIL, link, NULL, "%s", err.text);
-    const char *line = db_result_next(r) && db_result_columns(r) > 1 ? db_result_get(r, 1, NULL) : NULL;
-    while (line != NULL) {
-        size_t len = strcspn(line, "\n");
-        if (is_cascade(line, len)) {
-            int name = (int)strcspn(line + 14, "`\n");
-            buf_clear(&mend);
-            buf_addf(&mend,
-                     "ALTER TABLE %s DROP FOREIGN KEY `%.*s`; -- and add it again with ON DELETE RESTRICT ON "
-                     "UPDATE RESTRICT",
-                     object, name, line + 14);
-            preflight_say(p, CHECK_FAIL, link, mend.data,
-                          "%s has a cascading foreign key, %.*s: the server does not log the rows that a "
-                          "cascade changes",
-                          object, name, line + 14);
-        }
-        line = line[len] == '\0' ? NULL : line + len + 1;
+    bool ok = preflight_probe(s->conn, &err, "SELECT %s FROM %s WHERE FALSE", columns.data, object);
+    if (!ok) {
+        if (preflight_is_denied(&err))
+            buf_addf(&mend, "GRANT SELECT ON %s TO %s;", object, s->account);
+        preflight_say(p, CHECK_FAIL, link, mend.data, "no SELECT on %s: %s", object, err.text);
     }
-    db_result_free(r);
-    buf_done(&sql);
+    buf_done(&columns);
     buf_done(&mend);
+    return ok;
 }
 
-/* The columns that twinlog writes, as far as they are there and can be written. */
-static bool probe_writes(struct preflight *p, const struct preflight_server *s, const struct config_link *c,
-                         const struct table *t, enum side side, const char *object)
+/* The columns that twinlog reads and writes, as far as they are there and can be written. */
+static bool probe_columns(struct preflight *p, const struct preflight_server *s, const struct config_link *c,
+                          const struct table *t, enum side side, const char *object)
 {
     const char *const sync[] = {c->version, c->updated_at, c->synced_at};
     size_t count = 0, nsync = sizeof(sync) / sizeof(*sync);
@@ -153,9 +49,36 @@ static bool probe_writes(struct preflight *p, const struct preflight_server *s, 
         if (column != NULL && !column->generated)
             names[count++] = name;
     }
-    bool ok = count == 0 || preflight_probe_writes(p, s, c->name, object, object, names, count);
+    bool ok = count == 0 ||
+              (probe_reads(p, s, c->name, object, names, count) &&
+               (s->read_only || preflight_probe_writes(p, s, c->name, object, object, names, count)));
     free(names);
     return ok;
+}
+
+/* Where names of tables are names of files, Customers and customers are two. */
+static void say_missing(struct preflight *p, const struct preflight_server *s, const char *link,
+                        const struct config_table *t, enum side side, const char *object)
+{
+    struct err err = ERR_INIT;
+    struct buf sql = BUF_INIT, mend = BUF_INIT;
+    struct db_result *r = NULL;
+    buf_adds(
+        &sql,
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE LOWER(TABLE_SCHEMA) = LOWER(");
+    db_quote_text(&sql, t->db, strlen(t->db));
+    buf_adds(&sql, ") AND LOWER(TABLE_NAME) = LOWER(");
+    db_quote_text(&sql, t->table, strlen(t->table));
+    buf_addc(&sql, ')');
+    if (dbconn_query(s->conn, sql.data, sql.len, 0, &r, &err) && db_result_next(r) && db_result_columns(r) > 1)
+        buf_addf(&mend,
+                 "table = \"%s.%s\"; in twinlog's config: this server tells small letters from capitals",
+                 db_result_get(r, 0, NULL), db_result_get(r, 1, NULL));
+    preflight_say(p, CHECK_FAIL, link, mend.data, "%s table %s does not exist on server %s", side_name(side),
+                  object, t->server);
+    db_result_free(r);
+    buf_done(&sql);
+    buf_done(&mend);
 }
 
 /* The table, or NULL and what is wrong has been said. */
@@ -172,20 +95,17 @@ static struct table *check_table(struct preflight *p, const struct preflight_ser
         if (preflight_is_denied(&err))
             buf_addf(&mend, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;", object.data, s->account);
         if (preflight_is_missing(&err))
-            preflight_say(p, CHECK_FAIL, link, NULL, "%s table %s does not exist on server %s",
-                          side_name(side), object.data, t->server);
+            say_missing(p, s, link, t, side, object.data);
         else
             preflight_say(p, CHECK_FAIL, link, mend.data, "%s table %s on server %s cannot be read: %s",
                           side_name(side), object.data, t->server, err.text);
     } else if (!tableinfo_load(s->conn, t->db, t->table, &table, &err)) {
         preflight_say(p, CHECK_FAIL, link, NULL, "%s", err.text);
     } else {
-        check_engine(p, s, link, t, object.data);
-        check_triggers(p, s, link, t, object.data);
-        check_cascades(p, s, link, object.data);
-        if (probe_writes(p, s, c, table, side, object.data))
-            preflight_say(p, CHECK_OK, link, NULL, "%s table %s can be read and written", side_name(side),
-                          object.data);
+        preflight_check_table(p, s, c, side);
+        if (probe_columns(p, s, c, table, side, object.data))
+            preflight_say(p, CHECK_OK, link, NULL, "%s table %s can be read%s", side_name(side), object.data,
+                          s->read_only ? "" : " and written");
     }
     buf_done(&object);
     buf_done(&mend);
@@ -266,7 +186,7 @@ struct link *preflight_check_link(struct preflight *p, const struct config_link 
 {
     struct table *table[2] = {NULL, NULL};
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
-        const struct preflight_server *server = server_of(p, &c->side[s]);
+        const struct preflight_server *server = preflight_find(p, c->side[s].server);
         if (server->account != NULL)
             table[s] = check_table(p, server, c, s);
     }
@@ -280,10 +200,11 @@ struct link *preflight_check_link(struct preflight *p, const struct config_link 
     if (link == NULL)
         return NULL;
     preflight_say(p, CHECK_OK, c->name, NULL, "both tables fit the config: %zu mapped columns", c->ncolumns);
+    preflight_check_unique(p, c, link);
     for (size_t i = 0; i < c->ncolumns; i++) {
         const struct field *f = &link->fields[i];
         if (f->keys != NULL)
-            check_sample(p, link, f, server_of(p, &c->side[f->sealed_side])->conn);
+            check_sample(p, link, f, preflight_find(p, c->side[f->sealed_side].server)->conn);
     }
     return link;
 }

@@ -2,22 +2,16 @@
  * preflight_server.c - is one server fit to be read and written?
  *
  * A privilege is tried out rather than read from SHOW GRANTS, which tells
- * neither what roles add nor what a server makes of a name. To be let into the binary
- * log is tried under a server_id drawn at random: under our own the server would
- * end the stream of a daemon that is running.
+ * neither what roles add nor what a server makes of a name.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <strings.h>
 
 #include "cdc/base/clock.h"
 #include "cdc/base/mem.h"
 #include "cdc/control.h"
-#include "cdc/db/stream.h"
-#include "cdc/db/tableinfo.h"
 #include "cdc/preflight_int.h"
 
 /* ---- Connection ---- */
@@ -42,10 +36,7 @@ static bool connect_server(struct preflight *p, struct preflight_server *s)
     }
     dbconn_free(conn);
     preflight_say(p, CHECK_FAIL, s->config->name, connect_mend(&err), "%s", err.text);
-    if (err.kind == ERR_RETRY) {
-        p->fails--; /* it may yet come */
-        p->absents++;
-    }
+    preflight_absent(p, &err);
     return false;
 }
 
@@ -125,195 +116,120 @@ static bool check_version(struct preflight *p, const struct preflight_server *s)
     return true;
 }
 
-/* ---- Binary log ---- */
+/* ---- Settings ---- */
 
-struct settings {
-    bool log_bin;
-    char format[16], row_image[16];
-    uint32_t server_id;
-    double expire_s; /* 0: never */
-};
-
-static void take_setting(struct settings *v, const char *name, const char *value)
+/* Names that a server does not know are passed over by it. */
+static bool load_settings(struct preflight *p, struct preflight_server *s)
 {
-    double days = 24 * 3600;
-    if (strcmp(name, "log_bin") == 0)
-        v->log_bin = strcmp(value, "ON") == 0;
-    else if (strcmp(name, "binlog_format") == 0)
-        snprintf(v->format, sizeof(v->format), "%s", value);
-    else if (strcmp(name, "binlog_row_image") == 0)
-        snprintf(v->row_image, sizeof(v->row_image), "%s", value);
-    else if (strcmp(name, "server_id") == 0)
-        v->server_id = (uint32_t)strtoul(value, NULL, 10);
-    else if (strcmp(name, "binlog_expire_logs_seconds") == 0 && strtod(value, NULL) > 0)
-        v->expire_s = strtod(value, NULL);
-    else if (strcmp(name, "expire_logs_days") == 0 && v->expire_s == 0)
-        v->expire_s = strtod(value, NULL) * days;
-}
-
-static bool load_settings(struct preflight *p, const struct preflight_server *s,
-                          struct settings *ret_settings)
-{
-    static const char sql[] = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format', "
-                              "'binlog_row_image', 'server_id', "
-                              "'binlog_expire_logs_seconds', 'expire_logs_days')";
-    struct settings v = {0};
+    static const char sql[] =
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ("
+        /* the log */
+        "'log_bin', 'binlog_format', 'binlog_row_image', 'server_id', 'sync_binlog',"
+        " 'innodb_flush_log_at_trx_commit', 'binlog_expire_logs_seconds', 'expire_logs_days',"
+        " 'max_binlog_total_size', 'binlog_do_db', 'binlog_ignore_db',"
+        /* where it comes from */
+        " 'gtid_mode', 'gtid_strict_mode', 'gtid_slave_pos', 'log_slave_updates', 'log_replica_updates',"
+        " 'replicate_do_db', 'replicate_ignore_db', 'replicate_do_table', 'replicate_ignore_table',"
+        " 'replicate_wild_do_table', 'replicate_wild_ignore_table',"
+        /* writing */
+        " 'read_only', 'super_read_only', 'wsrep_on', 'group_replication_group_name',"
+        " 'group_replication_single_primary_mode', 'max_allowed_packet', 'lower_case_table_names',"
+        " 'auto_increment_increment', 'auto_increment_offset', 'innodb_native_foreign_keys')";
     struct err err = ERR_INIT;
     struct db_result *r = NULL;
     if (!dbconn_query(s->conn, sql, sizeof(sql) - 1, 0, &r, &err)) {
         preflight_say(p, CHECK_FAIL, s->config->name, NULL, "%s", err.text);
         return false;
     }
+    s->settings = mem_zalloc(db_result_rows(r) + 1, sizeof(*s->settings));
     while (db_result_next(r)) {
         const char *name = db_result_get(r, 0, NULL), *value = db_result_get(r, 1, NULL);
         if (name != NULL && value != NULL)
-            take_setting(&v, name, value);
+            s->settings[s->nsettings++] = (struct preflight_setting){mem_strdup(name), mem_strdup(value)};
     }
     db_result_free(r);
-    *ret_settings = v;
     return true;
 }
 
-static void check_settings(struct preflight *p, const struct preflight_server *s, const struct settings *v)
+const char *preflight_setting(const struct preflight_server *s, const char *name)
 {
-    const char *name = s->config->name;
-    if (!v->log_bin)
-        preflight_say(
-            p, CHECK_FAIL, name,
-            "log_bin = bin, binlog_format = ROW and a server_id in the [mariadbd] section of the server's "
-            "config, then restart it",
-            "the binary log is off (log_bin)");
-    else
-        preflight_say(p, CHECK_OK, name, NULL, "binary log is on");
+    for (size_t i = 0; i < s->nsettings; i++)
+        if (strcasecmp(s->settings[i].name, name) == 0)
+            return s->settings[i].value;
+    return "";
+}
 
-    if (strcmp(v->format, "ROW") != 0)
-        preflight_say(
-            p, CHECK_FAIL, name,
-            "SET GLOBAL binlog_format = 'ROW'; -- and binlog_format = ROW in the server's config; sessions "
-            "that are open keep the old format until they reconnect",
-            "binlog_format is %s, not ROW: statements do not show which rows they changed", v->format);
-    else
-        preflight_say(p, CHECK_OK, name, NULL, "binlog_format is ROW");
+uint64_t preflight_number(const struct preflight_server *s, const char *name)
+{
+    return strtoull(preflight_setting(s, name), NULL, 10);
+}
 
-    if (strcmp(v->row_image, "FULL") != 0)
-        preflight_say(
-            p, CHECK_FAIL, name,
-            "SET GLOBAL binlog_row_image = 'FULL'; -- and binlog_row_image = FULL in the server's config; "
-            "sessions that are open keep the old one until they reconnect",
-            "binlog_row_image is %s, not FULL: row events would lack columns", v->row_image);
-    else
-        preflight_say(p, CHECK_OK, name, NULL, "binlog_row_image is FULL");
+bool preflight_is_on(const struct preflight_server *s, const char *name)
+{
+    const char *value = preflight_setting(s, name);
+    return *value != '\0' && strcasecmp(value, "OFF") != 0 && strcmp(value, "0") != 0;
+}
 
-    if (v->server_id == s->config->server_id)
-        preflight_say(p, CHECK_FAIL, name, "another server_id in this section of twinlog's config",
+static void check_server_id(struct preflight *p, const struct preflight_server *s)
+{
+    if (preflight_number(s, "server_id") == s->config->server_id)
+        preflight_say(p, CHECK_FAIL, s->config->name, "another server_id in this section of twinlog's config",
                       "server_id %" PRIu32 " is that of the server itself; a replica needs its own",
-                      v->server_id);
-    if (v->expire_s > 0 && v->expire_s < 24 * 3600)
-        preflight_say(
-            p, CHECK_WARN, name,
-            "SET GLOBAL binlog_expire_logs_seconds = 604800; -- and the same in the server's config",
-            "binary logs are kept for %.1f hours; a longer stop of twinlog costs a resync",
-            v->expire_s / 3600);
+                      s->config->server_id);
 }
 
-static uint32_t random_server_id(uint32_t not_this)
+/* Whatever this account may do in spite of it: behind it stands another server that is written to. */
+static void check_read_only(struct preflight *p, struct preflight_server *s)
 {
-    uint32_t id;
-    do {
-        if (getrandom(&id, sizeof(id), 0) != (ssize_t)sizeof(id))
-            id = (uint32_t)clock_mono().v;
-        id |= 0x80000000U; /* where hardly anybody has numbered a real replica */
-    } while (id == not_this || id == UINT32_MAX);
-    return id;
+    s->read_only = preflight_is_on(s, "read_only") || preflight_is_on(s, "super_read_only");
+    if (s->read_only)
+        preflight_say(p, CHECK_FAIL, s->config->name,
+                      dbconn_kind(s->conn) == DB_MARIADB
+                          ? "name the primary as host in twinlog's config; or, if this is it: SET GLOBAL "
+                            "read_only = OFF;"
+                          : "name the primary as host in twinlog's config; or, if this is it: SET GLOBAL "
+                            "super_read_only = OFF, read_only = OFF;",
+                      "the server is read-only, as a replica is: nothing can be written into it");
 }
 
-/* Starts the dump where the log ends, takes the first event and leaves. */
-static bool try_stream(const struct preflight_server *s, uint32_t server_id, struct err *err)
+/* Locks of one server are not seen by the others of such a cluster, and conflicts show at COMMIT only. */
+static void check_cluster(struct preflight *p, const struct preflight_server *s)
 {
-    struct config_server config = *s->config;
-    struct db_options options = s->options;
-    struct pos pos = POS_INIT;
-    const uint8_t *event;
-    size_t len;
-    config.server_id = random_server_id(server_id);
-    options.server = &config;
-    if (!tableinfo_position(s->conn, &pos, err))
-        return false;
-    struct stream *stream = stream_new(&options);
-    bool ok = stream_open(stream, &pos, err) && stream_next(stream, &event, &len, err);
-    stream_free(stream);
-    pos_done(&pos);
-    return ok;
+    if (preflight_is_on(s, "wsrep_on"))
+        preflight_say(p, CHECK_WARN, s->config->name,
+                      "let all writers of these tables use the node that twinlog uses",
+                      "a node of a Galera cluster: row locks hold on this node alone");
+    if (*preflight_setting(s, "group_replication_group_name") != '\0' &&
+        !preflight_is_on(s, "group_replication_single_primary_mode"))
+        preflight_say(p, CHECK_WARN, s->config->name,
+                      "group_replication_single_primary_mode = ON; or let all writers use this member",
+                      "a group with several primaries: row locks hold on this member alone");
 }
 
-static void check_stream(struct preflight *p, const struct preflight_server *s, const struct settings *v)
+/* A reader is two connections at times, and each link has three: two appliers, one resync. */
+static void check_connections(struct preflight *p, const struct preflight_server *s)
 {
-    struct err err = ERR_INIT;
-    struct buf mend = BUF_INIT;
-    if (!v->log_bin)
-        return;
-    if (try_stream(s, v->server_id, &err)) {
-        preflight_say(p, CHECK_OK, s->config->name, NULL, "the binary log can be read");
-        return;
-    }
-    if (preflight_is_denied(&err))
-        buf_addf(&mend, "GRANT REPLICATION SLAVE ON *.* TO %s;", s->account);
-    preflight_say(p, CHECK_FAIL, s->config->name, mend.data, "the binary log cannot be read: %s", err.text);
-    buf_done(&mend);
-}
-
-/* Is db in "a,b,c"? */
-static bool is_listed(const char *list, const char *db)
-{
-    size_t len = strlen(db);
-    for (const char *p = list; *p != '\0'; p += strspn(p, ",")) {
-        size_t n = strcspn(p, ",");
-        if (n == len && strncmp(p, db, len) == 0)
-            return true;
-        p += n;
-    }
-    return false;
-}
-
-static void check_filter(struct preflight *p, const struct preflight_server *s, const char *only,
-                         const char *ignored, const char *db)
-{
-    if ((*only == '\0' || is_listed(only, db)) && !is_listed(ignored, db))
-        return;
-    preflight_say(
-        p, CHECK_FAIL, s->config->name,
-        "take the database out of binlog_do_db or binlog_ignore_db in the server's config, then restart it",
-        "changes of database %s are kept out of the binary log", db);
-}
-
-/* SHOW MASTER STATUS: file, position, binlog_do_db, binlog_ignore_db. */
-static void check_log_status(struct preflight *p, const struct preflight_server *s, const struct settings *v)
-{
-    static const char sql[] = "SHOW MASTER STATUS";
+    static const char sql[] = "SELECT @@session.max_user_connections";
     struct err err = ERR_INIT;
     struct buf mend = BUF_INIT;
     struct db_result *r = NULL;
-    if (!v->log_bin)
-        return;
-    if (!dbconn_query(s->conn, sql, sizeof(sql) - 1, 0, &r, &err)) {
-        if (preflight_is_denied(&err))
-            buf_addf(&mend, "GRANT BINLOG MONITOR ON *.* TO %s;", s->account);
-        preflight_say(p, CHECK_WARN, s->config->name, mend.data,
-                      "the log's filters and end cannot be seen, status shows GTIDs only: %s", err.text);
-        buf_done(&mend);
-        return;
-    }
-    if (db_result_next(r) && db_result_columns(r) >= 4) {
-        const char *only = db_result_get(r, 2, NULL), *ignored = db_result_get(r, 3, NULL);
-        only = only != NULL ? only : "";
-        ignored = ignored != NULL ? ignored : "";
-        check_filter(p, s, only, ignored, p->config->state_database);
-        for (size_t i = 0; i < p->config->nlinks; i++)
-            for (int side = 0; side < 2; side++)
-                if (strcmp(p->config->links[i].side[side].server, s->config->name) == 0)
-                    check_filter(p, s, only, ignored, p->config->links[i].side[side].db);
-    }
+    uint64_t needed = 2, allowed = 0;
+    for (size_t i = 0; i < p->config->nlinks; i++)
+        for (int side = 0; side < 2; side++)
+            if (strcmp(p->config->links[i].side[side].server, s->config->name) == 0)
+                needed += 3;
+    if (dbconn_query(s->conn, sql, sizeof(sql) - 1, 0, &r, &err) && db_result_next(r) &&
+        db_result_get(r, 0, NULL) != NULL)
+        allowed = strtoull(db_result_get(r, 0, NULL), NULL, 10);
     db_result_free(r);
+    if (allowed > 0 && allowed < needed + 1) {
+        buf_addf(&mend, "ALTER USER %s WITH MAX_USER_CONNECTIONS %" PRIu64 ";", s->account, needed + 5);
+        preflight_say(p, allowed < needed ? CHECK_FAIL : CHECK_WARN, s->config->name, mend.data,
+                      "the account may have %" PRIu64 " connections at once; the daemon needs %" PRIu64
+                      ", and one more for a check or a verify beside it",
+                      allowed, needed);
+    }
+    buf_done(&mend);
 }
 
 /* ---- Control tables ---- */
@@ -374,23 +290,57 @@ static bool check_control_there(struct preflight *p, const struct preflight_serv
     return complete;
 }
 
-static void check_control(struct preflight *p, const struct preflight_server *s)
+/* A checkpoint that does not commit with its rows is none. */
+static bool check_control_engine(struct preflight *p, const struct preflight_server *s)
+{
+    struct err err = ERR_INIT;
+    struct buf sql = BUF_INIT, mend = BUF_INIT;
+    struct db_result *r = NULL;
+    bool ok = true;
+    buf_adds(
+        &sql,
+        "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE ENGINE <> 'InnoDB' AND "
+        "TABLE_NAME IN ('checkpoint', 'marker', 'quarantine', 'conflict', 'resync') AND TABLE_SCHEMA = ");
+    db_quote_text(&sql, p->config->state_database, strlen(p->config->state_database));
+    if (!dbconn_query(s->conn, sql.data, sql.len, 0, &r, &err)) {
+        preflight_say(p, CHECK_FAIL, s->config->name, NULL, "%s", err.text);
+        ok = false;
+    }
+    while (db_result_next(r)) {
+        const char *table = db_result_get(r, 0, NULL), *engine = db_result_get(r, 1, NULL);
+        ok = false;
+        buf_clear(&mend);
+        buf_adds(&mend, "ALTER TABLE ");
+        preflight_add_object(&mend, p->config->state_database, table);
+        buf_adds(&mend, " ENGINE = InnoDB;");
+        preflight_say(p, CHECK_FAIL, s->config->name, mend.data,
+                      "control table %s.%s is %s, not InnoDB: rows and position must commit together",
+                      p->config->state_database, table, engine);
+    }
+    db_result_free(r);
+    buf_done(&sql);
+    buf_done(&mend);
+    return ok;
+}
+
+static bool check_control(struct preflight *p, const struct preflight_server *s)
 {
     struct buf granted = BUF_INIT, object = BUF_INIT;
     char table[65], column[65];
     add_database_pattern(&granted, p->config->state_database);
-    bool ok = check_control_there(p, s, granted.data);
-    for (size_t i = 0; ok && control_table(i, table, column, sizeof(table)); i++) {
+    bool there = check_control_there(p, s, granted.data) && check_control_engine(p, s), ok = there;
+    for (size_t i = 0; ok && !s->read_only && control_table(i, table, column, sizeof(table)); i++) {
         buf_clear(&object);
         preflight_add_object(&object, p->config->state_database, table);
         ok = preflight_probe_writes(p, s, s->config->name, object.data, granted.data,
                                     (const char *const[]){column}, 1);
     }
     if (ok)
-        preflight_say(p, CHECK_OK, s->config->name, NULL, "control tables in %s are there and can be written",
-                      p->config->state_database);
+        preflight_say(p, CHECK_OK, s->config->name, NULL, "control tables in %s are there%s",
+                      p->config->state_database, s->read_only ? "" : " and can be written");
     buf_done(&granted);
     buf_done(&object);
+    return ok;
 }
 
 /* ---- Clock ---- */
@@ -415,15 +365,17 @@ static void read_clock(struct preflight_server *s)
 
 void preflight_check_server(struct preflight *p, struct preflight_server *s)
 {
-    struct settings v;
     if (!connect_server(p, s) || !learn_server(p, s))
         return;
     say_connected(p, s);
-    if (!check_version(p, s) || !load_settings(p, s, &v))
+    if (!check_version(p, s) || !load_settings(p, s))
         return;
-    check_settings(p, s, &v);
-    check_stream(p, s, &v);
-    check_log_status(p, s, &v);
-    check_control(p, s);
+    check_server_id(p, s);
+    check_read_only(p, s);
+    check_cluster(p, s);
+    check_connections(p, s);
+    preflight_check_log(p, s);
+    s->has_control = check_control(p, s);
+    preflight_check_round_trip(p, s);
     read_clock(s);
 }

@@ -4,8 +4,8 @@
  *   starting --servers answer, preflight has no FAIL--> running --stop flag--> stopping --> ended
  *
  * Its thread walks this line once. HTTP is up all the way, so that whoever asks
- * why nothing happens is told. Nothing is written to a server before every check
- * of the preflight has passed on all of them.
+ * why nothing happens is told. Nothing but the preflight's own marker is written to a
+ * server before every check of the preflight has passed on all of them.
  *
  * Stop order: the flag, then the readers (no new changes), the queues are closed,
  * the appliers commit what they have in hand, HTTP last. What was still queued

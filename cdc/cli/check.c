@@ -1,11 +1,24 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "cdc/cli/cli.h"
 #include "cdc/preflight.h"
 
 struct tally {
     size_t warnings, fails;
+    int width; /* of the longest name, with its colon */
 };
+
+/* Each text begins with the name of a server or link, "auth: ". */
+static int name_width(const struct config *c)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < c->nservers; i++)
+        width = strlen(c->servers[i].name) > width ? strlen(c->servers[i].name) : width;
+    for (size_t i = 0; i < c->nlinks; i++)
+        width = strlen(c->links[i].name) > width ? strlen(c->links[i].name) : width;
+    return (int)width + 1;
+}
 
 static void print_finding(void *arg, enum check_level level, const char *text, const char *mend)
 {
@@ -13,9 +26,13 @@ static void print_finding(void *arg, enum check_level level, const char *text, c
     struct tally *tally = arg;
     tally->warnings += level == CHECK_WARN;
     tally->fails += level == CHECK_FAIL;
-    printf("%s  %s\n", words[level], text);
+    const char *rest = strstr(text, ": ");
+    if (rest != NULL)
+        printf("%s  %-*.*s %s\n", words[level], tally->width, (int)(rest - text) + 1, text, rest + 2);
+    else
+        printf("%s  %s\n", words[level], text);
     if (mend != NULL)
-        printf("      mend: %s\n", mend);
+        printf("      %-*s mend: %s\n", tally->width, "", mend);
     fflush(stdout); /* a server that does not answer takes a while: show what is known */
 }
 
@@ -28,6 +45,7 @@ int cmd_check(const struct cli_args *args)
         fprintf(stderr, "twinlog: %s\n", err.text);
         return CLI_USAGE;
     }
+    tally.width = name_width(&config);
     bool ok = preflight(&config, print_finding, &tally, NULL) == PREFLIGHT_PASS;
     config_done(&config);
     if (ok)

@@ -45,7 +45,10 @@ static const struct command commands[] = {
      .usage = "check -c FILE",
      .summary = "look whether config, servers, tables and privileges are as they have to be",
      .text = "One line for each check: ok, warn or FAIL, with the SQL or the setting that mends\n"
-             "it. Changes nothing. Can be used while the daemon runs.\n"
+             "it: privileges by trying them out, the binary log's settings, filters and retention,\n"
+             "triggers, cascades, keys, types, clocks. A marker is written on each server, looked\n"
+             "for in its binary log and deleted again; nothing else is changed. Can be used while\n"
+             "the daemon runs.\n"
              "\n"
              "  -c, --config FILE   the config\n"
              "\n"

@@ -11,10 +11,11 @@ from support.twin import make_account, make_seed_table
 
 
 def state(twin):
-    """Everything that must stay as it is: tables, rows, and where the logs end."""
-    return [(s.rows("SELECT table_schema, table_name FROM information_schema.tables "
-                    "WHERE table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')"),
-             s.value("SELECT @@gtid_binlog_pos")) for s in twin.servers.values()]
+    """Everything that must stay as it is: tables and rows. The marker that a check sends through the log is gone again."""
+    return [{f"{db}.{name}": (s.rows(f"SHOW CREATE TABLE `{db}`.`{name}`"), s.rows(f"SELECT * FROM `{db}`.`{name}`"))
+             for db, name in s.rows("SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema"
+                                    " NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')")}
+            for s in twin.servers.values()]
 
 
 def connections(twin):

@@ -9,24 +9,7 @@ import pytest
 from support.daemon import SLOW
 from support.receiver import Receiver
 from support.servers import Why, wait_until
-from support.twin import PEER, SIDES, TO
-
-
-def purge(twin, side):
-    """All binlogs but the last one are gone, and with them whatever the checkpoint names."""
-    server = twin.servers[side]
-    twin.sql(side, "FLUSH BINARY LOGS")
-    last = server.rows("SHOW BINARY LOGS")[-1][0]
-
-    def purged():
-        # The server keeps a file for a reader that is gone, as long as it has not noticed that.
-        for (connection,) in server.rows("SELECT id FROM information_schema.processlist WHERE user = 'twinlog'"):
-            with contextlib.suppress(pymysql.err.Error):
-                server.sql(f"KILL {connection}")
-        server.sql(f"PURGE BINARY LOGS TO '{last}'")
-        return [row[0] for row in server.rows("SHOW BINARY LOGS")] == [last]
-
-    wait_until("the binlogs are purged", purged, 10)
+from support.twin import PEER, SIDES, TO, purge
 
 
 def write_on_both_sides(twin):
