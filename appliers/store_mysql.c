@@ -28,6 +28,7 @@
 #include <strings.h>
 
 #include "appliers/sqlgen.h"
+#include "cdc/base/fault.h"
 #include "cdc/base/mem.h"
 #include "cdc/db/tableinfo.h"
 
@@ -454,6 +455,12 @@ static bool check_counts(struct store_mysql *m, size_t from, size_t n, struct er
     return true;
 }
 
+/* How many statements go with the next packet, from number `from` on: all, but for a test. */
+static size_t count_to_send(const struct store_mysql *m, size_t from)
+{
+    return fault_splits_packets() ? 1 : m->nstatements - from;
+}
+
 /* Sends the packet. An INSERT that was refused is taken apart; if each of its rows
  * is accepted alone, what stands behind it follows. */
 static bool send_packet(struct store_mysql *m, const struct store_write *w, struct err *err)
@@ -462,15 +469,17 @@ static bool send_packet(struct store_mysql *m, const struct store_write *w, stru
     bool ok = true;
 
     while (ok && from < m->nstatements) {
-        size_t begin_at = m->statements[from].begin;
+        size_t begin_at = m->statements[from].begin, n = count_to_send(m, from);
+        size_t end_at = from + n < m->nstatements ? m->statements[from + n].begin - 1 : m->packet.len;
 
-        if (dbconn_query(m->conn, m->packet.data + begin_at, m->packet.len - begin_at, SIZE_MAX, NULL, err)) {
-            ok = check_counts(m, from, m->nstatements - from, err);
-            break;
+        if (dbconn_query(m->conn, m->packet.data + begin_at, end_at - begin_at, SIZE_MAX, NULL, err)) {
+            ok = check_counts(m, from, n, err);
+            from += n;
+            continue;
         }
         size_t good = err->index; /* of those that were sent now */
 
-        if (good >= m->nstatements - from) { /* more answers than questions */
+        if (good >= n) { /* more answers than questions */
             err->kind = ERR_RETRY;
             ok = table_failed(m, err);
             break;

@@ -70,6 +70,12 @@ void log_context(const char *thread, const char *link_direction, const char *pos
     set_part(context.position, sizeof context.position, position);
 }
 
+const char *log_context_print(char *out, size_t size)
+{
+    snprintf(out, size, "%s%s%s", context.thread, context.link[0] != '\0' ? " " : "", context.link);
+    return out;
+}
+
 static const char *level_name(enum log_level level)
 {
     switch (level) {

@@ -24,6 +24,8 @@ bool log_enabled(enum log_level level);
 /* What stands in front of this thread's lines from now on; copied (shortened
  * to 31, 95 and 127 bytes). NULL keeps what was set before, "" clears it. */
 void log_context(const char *thread, const char *link_direction, const char *position);
+/* This thread's name and its link and direction, as they stand in its lines. Returns out. */
+const char *log_context_print(char *out, size_t size);
 
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "cdc/base/fault.h"
 #include "cdc/base/mem.h"
 #include "cdc/db/dbconn_int.h"
 #include "cdc/db/dberr.h"
@@ -394,6 +395,23 @@ static bool read_answer(struct dbconn *c, struct db_result **ret_kept, struct er
     return true;
 }
 
+/* A test may want the line to break here. */
+static void may_break(struct dbconn *c, enum fault_when when, const char *sql, size_t len)
+{
+    if (fault_breaks(when, dbconn_name(c), sql, len))
+        shutdown(c->fd, SHUT_RDWR);
+}
+
+/* As mysql_real_query() does it. */
+static bool send_query(struct dbconn *c, const char *sql, size_t len, struct err *err)
+{
+    may_break(c, FAULT_BEFORE, sql, len);
+    if (mysql_send_query(c->mysql, sql, len) != 0)
+        return dbconn_fail(c, err);
+    may_break(c, FAULT_SENT, sql, len);
+    return !mysql_read_query_result(c->mysql) || dbconn_fail(c, err);
+}
+
 bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, struct db_result **ret_result,
                   struct err *err)
 {
@@ -405,7 +423,7 @@ bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, st
     c->error_name[0] = '\0';
     if (c->mysql == NULL)
         return err_set(err, ERR_RETRY, 0, "not connected");
-    ok = mysql_real_query(c->mysql, sql, len) == 0 || dbconn_fail(c, err);
+    ok = send_query(c, sql, len, err);
     while (ok) {
         ok = read_answer(c, i == keep && ret_result != NULL ? &kept : NULL, err);
         if (!ok || !mysql_more_results(c->mysql))
@@ -419,6 +437,7 @@ bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, st
             err->index = i;
         return false;
     }
+    may_break(c, FAULT_AFTER, sql, len);
     if (ret_result != NULL)
         *ret_result = kept;
     return true;
@@ -433,8 +452,8 @@ bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,
     c->error_name[0] = '\0';
     if (c->mysql == NULL)
         return err_set(err, ERR_RETRY, 0, "not connected");
-    if (mysql_real_query(c->mysql, sql, len) != 0)
-        return dbconn_fail(c, err);
+    if (!send_query(c, sql, len, err))
+        return false;
     MYSQL_RES *res = mysql_use_result(c->mysql);
 
     if (res == NULL)
@@ -446,6 +465,8 @@ bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,
     bool ok = !wants || mysql_errno(c->mysql) == 0 || dbconn_fail(c, err);
 
     db_result_free(r);
+    if (ok)
+        may_break(c, FAULT_AFTER, sql, len);
     return ok;
 }
 
