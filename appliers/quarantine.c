@@ -289,7 +289,8 @@ size_t quarantine_take_due(struct quarantine *q, wall_us now, struct key *ret_ke
     struct entry *e = q->cursor != NULL ? q->cursor : q->oldest;
 
     for (size_t seen = 0; seen < q->count && n < max; seen++) {
-        if (e->next.v <= now.v) {
+        /* Further ahead than any wait is long: the clock went back. */
+        if (e->next.v <= now.v || e->next.v > later(now, UINT32_MAX).v) {
             ret_keys[n++] = (struct key){arena_copy(arena, e->key.data, e->key.len), e->key.len};
             e->next = later(now, e->tries); /* whatever becomes of the try */
         }

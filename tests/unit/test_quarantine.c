@@ -195,6 +195,19 @@ static void test_refused_restored_and_released(void **state)
 
 /* ---- When ---- */
 
+/* Back by a day: nobody waits for a day and a minute. */
+static void test_a_clock_that_goes_back(void **state)
+{
+    struct quarantine *q = quarantine_new(&one_column);
+
+    (void)state;
+    refuse(q, 1, DUPLICATE, "x", at_s(100000));
+    assert_due(q, at_s(13600), 10, "1");
+    assert_due(q, at_s(13604), 10, "");
+    assert_due(q, at_s(13605), 10, "1");
+    quarantine_free(q);
+}
+
 static void test_waits_grow_up_to_a_minute(void **state)
 {
     static const int64_t waits_s[] = {5, 10, 20, 40, 60, 60, 60};
@@ -417,7 +430,7 @@ static void test_a_moved_obstacle_makes_duplicates_due(void **state)
     assert_due(q, at_s(1), 10, "1 3 4");
 
     /* At most so many from where the next look begins: those get their turn that had none. */
-    assert_due(q, at_s(60), 3, "1 2 3");
+    assert_due(q, at_s(50), 3, "1 2 3");
     quarantine_obstacle_moved(q, 1);
     assert_due(q, at_s(1), 10, "4");
     quarantine_free(q);
@@ -597,6 +610,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused_restored_and_released),
+        cmocka_unit_test(test_a_clock_that_goes_back),
         cmocka_unit_test(test_waits_grow_up_to_a_minute),
         cmocka_unit_test(test_all_get_their_turn),
         cmocka_unit_test(test_nobody_is_taken_twice_before_all_were),
