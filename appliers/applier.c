@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "appliers/apply.h"
 #include "appliers/refusals.h"
@@ -28,6 +27,7 @@
 #include "cdc/base/log.h"
 #include "cdc/base/mem.h"
 #include "cdc/base/once.h"
+#include "cdc/base/wait.h"
 
 enum {
     IDLE_WAIT_MS = 250,
@@ -55,6 +55,7 @@ struct applier {
     struct tx **txs; /* at hand and not yet applied; the queue owns them */
     size_t ntxs, txs_cap;
     size_t fewer; /* 0, or at most so many transactions at once: after ERR_BUSY */
+    bool refused; /* the peer could not be written: only a write shows that it can again */
 
     struct backoff backoff;
     mono_us busy_since;
@@ -152,15 +153,18 @@ static void drop_taken(struct applier *a)
 static void log_retry(struct applier *a, const struct err *err, uint32_t wait_ms)
 {
     if (once_is_news(&a->trouble, err->text, TELL_AGAIN_AFTER_S))
-        log_warn("%s, retry %u in %.1f s", err->text, a->backoff.tries, wait_ms / 1000.0);
+        log_warn("%s%s, retry %u in %.1f s", err->text,
+                 err->kind == ERR_CONFIG ? "; this needs the operator" : "", a->backoff.tries,
+                 wait_ms / 1000.0);
 }
 
 static void recovered(struct applier *a)
 {
-    if (a->trouble.text[0] != '\0') {
+    if (a->trouble.text[0] != '\0')
         log_info("works again after %u tries", a->backoff.tries);
-        stat_text_set(&a->o.stats->reason, "");
-    }
+    if (a->trouble.text[0] != '\0' || a->refused)
+        show_state(a, RUN_STREAMING, "");
+    a->refused = false;
     backoff_reset(&a->backoff);
     once_clear(&a->trouble);
 }
@@ -222,7 +226,7 @@ static bool after_error(struct applier *a, const struct err *err, mono_us starte
         }
         stop_wait_ms(a->o.stop, wait_ms);
         return false;
-    case ERR_CONFIG:
+    case ERR_FATAL:
         show_state(a, RUN_STOPPED, err->text);
         a->o.fatal(a->o.fatal_arg, err);
         stop_wait_ms(a->o.stop, 60000);
@@ -237,6 +241,10 @@ static bool after_error(struct applier *a, const struct err *err, mono_us starte
         return true;
     case ERR_HALT:
     case ERR_ROW: return halt(a, err->text);
+    case ERR_CONFIG: /* a new session has what was granted, or changed, meanwhile */
+        for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+            store_mysql_disconnect(a->apply.stores[s]);
+        break;
     case ERR_RETRY:
     case ERR_NONE: break;
     }
@@ -279,7 +287,8 @@ static bool open_direction(struct applier *a, struct err *err)
         tell_event(a, EVENT_RECOVERED, "the halted direction has begun anew");
     a->was_halted = false;
     set_done(a, &a->apply.stored.pos, a->apply.stored.rows_done);
-    show_state(a, RUN_STREAMING, "");
+    if (!a->refused)
+        show_state(a, RUN_STREAMING, "");
     a->last_stored = a->last_ping = clock_mono();
     return true;
 }
@@ -406,6 +415,22 @@ static void try_behind_obstacles(struct applier *a)
     a->obstacles_left -= a->obstacles_left < OBSTACLES_KEYS ? a->obstacles_left : OBSTACLES_KEYS;
 }
 
+/* Both servers answer. Where a write was refused before, and the stream now brings nothing that could be written, the position
+ * is stored once more: else a server that can only be read would look like one that works. */
+static bool look_after_idle(struct applier *a, struct err *err)
+{
+    if (a->refused && a->in_parts)
+        return true; /* the rest of the transaction will show */
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        if (!store_mysql_ping(a->apply.stores[s], err))
+            return false;
+    if (a->refused && !apply_store_again(&a->apply, &a->done, err))
+        return false;
+    a->last_ping = clock_mono();
+    recovered(a);
+    return true;
+}
+
 /* What is due whether the stream rests or not. */
 static bool now_and_then(struct applier *a, struct err *err)
 {
@@ -426,13 +451,8 @@ static bool idle(struct applier *a, struct err *err)
 
     if (feed_has_ended(a, &lost, why, sizeof why))
         return err_set(err, lost ? ERR_LOST : ERR_HALT, 0, "%s", why);
-    if (is_due(a->last_ping, PING_EVERY_MS)) {
-        for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-            if (!store_mysql_ping(a->apply.stores[s], err))
-                return false;
-        a->last_ping = clock_mono();
-        recovered(a);
-    }
+    if (is_due(a->last_ping, PING_EVERY_MS) && !look_after_idle(a, err))
+        return false;
     if (!store_idle_position(a, err))
         return false;
     show_queue(a);
@@ -462,8 +482,10 @@ static void *applier_main(void *arg)
 
         if (work)
             a->idle_since = clock_mono();
-        if (!(work ? apply_taken(a, &err) : idle(a, &err)) || !now_and_then(a, &err))
+        if (!(work ? apply_taken(a, &err) : idle(a, &err)) || !now_and_then(a, &err)) {
             open = !after_error(a, &err, started);
+            a->refused = a->refused || (!open && (err.kind == ERR_RETRY || err.kind == ERR_CONFIG));
+        }
     }
     drop_taken(a);
     show_state(a, RUN_STOPPED, "");
@@ -506,16 +528,12 @@ bool applier_start(struct applier *a, struct err *err)
 
 void applier_join(struct applier *a, mono_us give_up)
 {
-    int64_t patience_us = mono_diff_us(give_up, clock_mono());
-    int64_t until_us = clock_wall().v + (patience_us > 0 ? patience_us : 0);
-    struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
-
     if (!a->started)
         return;
     a->started = false;
     queue_wake(&a->o.feed->queue);
     /* A batch under way may commit; a server that does not answer may not keep us. */
-    if (pthread_timedjoin_np(a->thread, NULL, &until) == 0)
+    if (wait_join(a->thread, give_up))
         return;
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         store_mysql_shutdown(a->apply.stores[s]);

@@ -446,7 +446,8 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
     return ok;
 }
 
-bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err)
+/* anyway: even what is stored already, for the sake of the write. */
+static bool store_position(struct apply *a, const struct pos *pos, bool anyway, struct err *err)
 {
     struct store *peer = a->stores[side_peer(a->from)];
     struct checkpoint cp = {POS_INIT, 0, 0};
@@ -455,7 +456,8 @@ bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err)
     if (!reconcile_enter(a, gate_of(side_peer(a->from)), err))
         return false;
     cp.marker = link_sync_passed(a->sync, a->from);
-    if (cp.marker != a->stored.marker || a->stored.rows_done != 0 || !pos_equal(pos, &a->stored.pos)) {
+    if (anyway || cp.marker != a->stored.marker || a->stored.rows_done != 0 ||
+        !pos_equal(pos, &a->stored.pos)) {
         pos_copy(&cp.pos, pos);
         ok = peer->ops->lock(peer, NULL, 0, NULL, NULL, err) && write_checkpoint(a, &cp, NULL, 0, err);
         if (!ok)
@@ -464,4 +466,14 @@ bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err)
     }
     link_sync_leave(a->sync, gate_of(side_peer(a->from)));
     return ok;
+}
+
+bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err)
+{
+    return store_position(a, pos, false, err);
+}
+
+bool apply_store_again(struct apply *a, const struct pos *pos, struct err *err)
+{
+    return store_position(a, pos, true, err);
 }

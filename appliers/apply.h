@@ -59,5 +59,7 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
 /* Stores a position that was reached over transactions that brought nothing;
  * writes only if it says anything new. Errors likewise. */
 bool apply_skip_to(struct apply *a, const struct pos *pos, struct err *err);
+/* Likewise, but writes anyway: to see whether the peer takes it. */
+bool apply_store_again(struct apply *a, const struct pos *pos, struct err *err);
 
 #endif

@@ -29,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "appliers/refusals.h"
 #include "appliers/resync.h"
@@ -399,12 +398,20 @@ static void show_trouble(struct resyncer *r, const char *text)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* An idle job keeps no connection: a hundred links would keep two hundred. */
+static void disconnect(struct resyncer *r)
+{
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        store_mysql_disconnect(r->resync.apply.stores[s]);
+}
+
 /* Whether there is any sense in trying again; waits if so. */
 static bool may_try_again(struct resyncer *r, struct err *err)
 {
     enum side from;
 
     switch (err->kind) {
+    case ERR_CONFIG: disconnect(r); break; /* a new session has what was granted, or changed, meanwhile */
     case ERR_BUSY:
     case ERR_RETRY:
     case ERR_NONE: break;
@@ -821,13 +828,6 @@ static void load_until_it_works(struct resyncer *r)
     r->last_purge = clock_mono();
 }
 
-/* An idle job keeps no connection: a hundred links would keep two hundred. */
-static void disconnect(struct resyncer *r)
-{
-    for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-        store_mysql_disconnect(r->resync.apply.stores[s]);
-}
-
 static void purge_conflicts(struct resyncer *r)
 {
     struct err err = ERR_INIT;
@@ -949,17 +949,13 @@ bool resyncer_start(struct resyncer *r, struct err *err)
 
 void resyncer_join(struct resyncer *r, mono_us give_up)
 {
-    int64_t patience_us = mono_diff_us(give_up, clock_mono());
-    int64_t until_us = clock_wall().v + (patience_us > 0 ? patience_us : 0);
-    struct timespec until = {until_us / 1000000, until_us % 1000000 * 1000};
-
     if (!r->started)
         return;
     r->started = false;
     pthread_mutex_lock(&r->lock);
     pthread_cond_signal(&r->wanted);
     pthread_mutex_unlock(&r->lock);
-    if (pthread_timedjoin_np(r->thread, NULL, &until) == 0)
+    if (wait_join(r->thread, give_up))
         return;
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         store_mysql_shutdown(r->resync.apply.stores[s]);

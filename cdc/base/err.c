@@ -85,6 +85,7 @@ const char *err_kind_name(enum err_kind kind)
     case ERR_BUSY: return "busy";
     case ERR_ROW: return "row";
     case ERR_CONFIG: return "config";
+    case ERR_FATAL: return "fatal";
     case ERR_HALT: return "halt";
     case ERR_LOST: return "lost";
     case ERR_STOPPED: return "stopped";

@@ -13,10 +13,11 @@
 
 enum err_kind {
     ERR_NONE,
-    ERR_RETRY,   /* connection or server trouble: back off, reconnect, start again from the checkpoint */
-    ERR_BUSY,    /* deadlock or lock timeout, rolled back: again, smaller */
-    ERR_ROW,     /* this one row cannot be written or read */
-    ERR_CONFIG,  /* the operator must change something: tell and end */
+    ERR_RETRY, /* connection or server trouble: back off, reconnect, start again from the checkpoint */
+    ERR_BUSY,  /* deadlock or lock timeout, rolled back: again, smaller */
+    ERR_ROW,   /* this one row cannot be written or read */
+    ERR_CONFIG, /* the operator must change something: at the start tell and end; later tell, and try now and then */
+    ERR_FATAL,   /* going on would do harm: tell and end, at any time */
     ERR_HALT,    /* this direction cannot go on by itself; the rest can */
     ERR_LOST,    /* the source no longer has, or never had, the wanted position */
     ERR_STOPPED, /* the stop flag is up: no error to show */

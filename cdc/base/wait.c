@@ -25,6 +25,20 @@ struct timespec wait_deadline(uint32_t timeout_ms)
     return ts;
 }
 
+/* By many looks: pthread_timedjoin_np() knows the wall clock alone, and a step of it must not
+ * keep a daemon that is told to stop. */
+bool wait_join(pthread_t thread, mono_us give_up)
+{
+    const struct timespec a_moment = {.tv_nsec = 2000000};
+
+    while (pthread_tryjoin_np(thread, NULL) != 0) {
+        if (mono_diff_us(give_up, clock_mono()) <= 0)
+            return false;
+        nanosleep(&a_moment, NULL);
+    }
+    return true;
+}
+
 bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, const struct timespec *deadline)
 {
     return pthread_cond_timedwait(cond, lock, deadline) != ETIMEDOUT;

@@ -41,7 +41,8 @@
 #define WISH_STEP_MS 200
 #define PATIENCE_MS 500 /* for the other feeds' wishes at a start */
 #define TELL_AGAIN_AFTER_S 60
-#define DEFINITION_LOCK_S 10 /* an ALTER that is being committed */
+#define DEFINITION_LOCK_S 10  /* an ALTER that is being committed */
+#define GOOD_AFTER_US 1500000 /* a stream that has lasted so long works: heartbeats have come */
 
 /* What the reader knows of a feed beside what assemble.c does. */
 struct outlet {
@@ -71,6 +72,8 @@ struct reader {
     bool published; /* this stream has been announced */
     bool patient;   /* more wishes are likely to come at once */
     bool halted;    /* the last feed has been given up */
+    bool told;      /* that it streams, since the last failure */
+    mono_us streams_since;
 
     struct once failure;
 };
@@ -375,12 +378,14 @@ static void log_failure(struct reader *r, const struct err *err, uint32_t wait_m
     if (!once_is_news(&r->failure, err->text, TELL_AGAIN_AFTER_S))
         return;
     log_position(r);
-    log_warn("%s; try %u in %u.%u s", err->text, r->backoff.tries + 1, wait_ms / 1000, wait_ms % 1000 / 100);
+    log_warn("%s%s; try %u in %u.%u s", err->text, err->kind == ERR_CONFIG ? "; this needs the operator" : "",
+             r->backoff.tries + 1, wait_ms / 1000, wait_ms % 1000 / 100);
 }
 
 static void retry_later(struct reader *r, const struct err *err)
 {
     set_state(r, RUN_CONNECTING, err->text);
+    r->told = false;
     atomic_fetch_add(&r->options.stats->reconnects, 1);
     uint32_t wait_ms = backoff_next_ms(&r->backoff);
     log_failure(r, err, wait_ms);
@@ -423,7 +428,7 @@ static bool handle_failure(struct reader *r, const struct err *err)
     bool wish = atomic_load(&r->woken) || err->kind == ERR_STOPPED; /* not a failure */
     switch (wish ? ERR_STOPPED : err->kind) {
     case ERR_STOPPED: break;
-    case ERR_CONFIG:
+    case ERR_FATAL:
         set_state(r, RUN_HALTED, err->text);
         log_position(r);
         log_error("%s", err->text);
@@ -468,9 +473,21 @@ static bool open_stream(struct reader *r, struct err *err)
 static void streams(struct reader *r)
 {
     set_state(r, RUN_STREAMING, "");
+    r->streams_since = clock_mono();
     log_position(r);
-    log_info("%s", r->backoff.tries > 0 ? "streaming again" : "streaming");
+    log_debug("streaming");
+}
+
+/* It has moved, or lasted for a while. A line that breaks each time after a few packets is one failure, told once. */
+static void went_well(struct reader *r)
+{
+    if (!r->told) {
+        log_position(r);
+        log_info("%s", r->failure.text[0] != '\0' ? "streaming again" : "streaming");
+    }
+    r->told = true;
     once_clear(&r->failure);
+    backoff_reset(&r->backoff);
 }
 
 static bool pump_one(struct reader *r, bool *first, struct err *err)
@@ -495,11 +512,10 @@ static bool pump_one(struct reader *r, bool *first, struct err *err)
         return false;
     if (assemble_is_level(r->assemble) && (moved || !r->published))
         publish(r);
-    if (moved) {
+    if (moved)
         show_position(r);
-        if (!r->undescribed)
-            backoff_reset(&r->backoff);
-    }
+    if (!r->undescribed && (moved || mono_diff_us(clock_mono(), r->streams_since) > GOOD_AFTER_US))
+        went_well(r);
     leave_outlets(r);
     if (!serves_any(r))
         return err_set(err, ERR_STOPPED, 0, "no feed to serve");

@@ -27,7 +27,7 @@ struct reader_options {
     size_t part_bytes; /* or so many bytes, whichever comes first */
     struct server_stats *stats;
     struct stop *stop;
-    /* Called once from the reader's thread when it meets ERR_CONFIG: the daemon ends. */
+    /* Called once from the reader's thread when it meets ERR_FATAL: the daemon ends. */
     void (*fatal)(void *arg, const struct err *err);
     void *fatal_arg;
 };

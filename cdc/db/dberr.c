@@ -105,7 +105,7 @@ static const struct dberr_entry {
     {3572, ERR_BUSY, 0},            /* NOWAIT: lock not had */
     {3819, ERR_ROW, 0},             /* CHECK constraint (MySQL) */
     {4025, ERR_ROW, 0},             /* CHECK constraint (MariaDB) */
-    {4052, ERR_CONFIG, NAMES_ONLY}, /* a replica with the same server_id has connected */
+    {4052, ERR_FATAL, NAMES_ONLY},  /* a replica with the same server_id has connected */
     {4151, ERR_CONFIG, NAMES_ONLY}, /* account is locked (MariaDB) */
     {5010, ERR_CONFIG, 0},          /* authentication plugin that we do not allow */
 };
@@ -145,9 +145,10 @@ enum err_kind dberr_dump_kind(unsigned code, const char *message)
         {"has more GTIDs than", ERR_LOST},
         {"impossible position", ERR_LOST},
         {"binlog truncated in the middle", ERR_LOST},
+        /* A rival: each would push the other out for ever. */
+        {"same server_uuid/server_id", ERR_FATAL},
+        {"same server_id", ERR_FATAL},
         /* The set-up. */
-        {"same server_uuid/server_id", ERR_CONFIG},
-        {"same server_id", ERR_CONFIG},
         {"Binary log is not open", ERR_CONFIG},
         {"server id was not set", ERR_CONFIG},
         {"server_id was not set", ERR_CONFIG},

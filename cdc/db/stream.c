@@ -149,7 +149,7 @@ static bool check_server(struct stream *s, struct err *err)
         ok = err_set(err, ERR_CONFIG, 0,
                      "the binary log is off; mend with: log_bin = bin in the server's config");
     else if (strtoull(text_of(r, 0), NULL, 10) == our_id(s))
-        ok = err_set(err, ERR_CONFIG, 0,
+        ok = err_set(err, ERR_FATAL, 0,
                      "server_id %" PRIu32 " is the server's own; give this server section another one",
                      our_id(s));
     if (ok) {
@@ -504,7 +504,7 @@ static bool dump_failed(struct stream *s, struct err *err)
         strstr(mysql_error(m), "max_allowed_packet") != NULL)
         kind = ERR_LOST;
     dberr_text(code, mysql_sqlstate(m), mysql_error(m), text, sizeof text);
-    if (kind == ERR_CONFIG && (code == 4052 || code == 1236) && strstr(mysql_error(m), "same server") != NULL)
+    if (kind == ERR_FATAL && (code == 4052 || code == 1236) && strstr(mysql_error(m), "same server") != NULL)
         return err_set(err, kind, (int)code,
                        "another replica of server %s uses server_id %" PRIu32 "; each must have its own: %s",
                        dbconn_name(s->conn), our_id(s), text);

@@ -19,7 +19,7 @@ void stream_free(struct stream *s);
 
 /* Connects and starts the dump behind `from`. ERR_LOST: the server purged or
  * never had that position, or its log is not the one that was read, err says which. ERR_CONFIG: binlog off, no
- * privilege, duplicate server id. */
+ * privilege. ERR_FATAL: duplicate server id. */
 bool stream_open(struct stream *s, const struct pos *from, struct err *err);
 void stream_close(struct stream *s);
 /* From any thread: ends a blocked stream_next() at once (ERR_RETRY). Safe at any time between new and free. */
@@ -28,7 +28,7 @@ void stream_shutdown(struct stream *s);
 /* The next event: header and body, without the packet's status byte and without
  * checksum, which has been verified. Valid until the next call. Blocks up to the
  * read timeout; the server's heartbeats (one a second) come as events too.
- * ERR_LOST and ERR_CONFIG as above: servers refuse a position only here. */
+ * ERR_LOST, ERR_CONFIG and ERR_FATAL as above: servers refuse a position only here. */
 bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, struct err *err);
 
 enum db_kind stream_kind(const struct stream *s);
