@@ -37,6 +37,7 @@ enum {
     OBSTACLES_EVERY_MS = 500,
     OBSTACLES_KEYS = 10, /* tried for each look: what is in the way of them may have moved */
     TELL_AGAIN_AFTER_S = 60,
+    WORKS_AFTER_MS = 1500,        /* without a failure: then it is told that it works again */
     TROUBLE_TOLD_AFTER_MS = 3000, /* a lock that is waited for so long is more than a passing one */
     BATCH_BYTES = 2 << 20,
 };
@@ -59,7 +60,9 @@ struct applier {
 
     struct backoff backoff;
     mono_us busy_since;
-    struct once trouble; /* since it last worked */
+    struct once trouble; /* since it last worked for a while */
+    mono_us failed_at;
+    uint32_t tries; /* since then */
     mono_us last_ping, last_stored, last_obstacles, idle_since;
     size_t obstacles_left; /* keys in quarantine that were not tried since rows were last written */
     struct refusals refusals;
@@ -143,6 +146,13 @@ static bool is_due(mono_us last, int64_t every_ms)
 
 /* ---- Errors ---- */
 
+static uint32_t count_try(struct applier *a)
+{
+    a->failed_at = clock_mono();
+    a->tries++;
+    return backoff_next_ms(&a->backoff);
+}
+
 static void drop_taken(struct applier *a)
 {
     if (a->ntxs > 0 && a->behind_since.v == 0)
@@ -160,12 +170,16 @@ static void log_retry(struct applier *a, const struct err *err, uint32_t wait_ms
 
 static void recovered(struct applier *a)
 {
-    if (a->trouble.text[0] != '\0')
-        log_info("works again after %u tries", a->backoff.tries);
-    if (a->trouble.text[0] != '\0' || a->refused)
+    if (a->refused || a->backoff.tries > 0)
         show_state(a, RUN_STREAMING, "");
     a->refused = false;
     backoff_reset(&a->backoff);
+    /* What fails again and again in between is one trouble, and told once. */
+    if (a->tries == 0 || !is_due(a->failed_at, WORKS_AFTER_MS))
+        return;
+    if (a->trouble.text[0] != '\0')
+        log_info("works again after %u tries", a->tries);
+    a->tries = 0;
     once_clear(&a->trouble);
 }
 
@@ -217,7 +231,7 @@ static bool after_error(struct applier *a, const struct err *err, mono_us starte
     case ERR_BUSY:
         a->o.stats->retries++;
         a->fewer = a->ntxs > 1 ? (a->ntxs + 1) / 2 : 1;
-        wait_ms = backoff_next_ms(&a->backoff);
+        wait_ms = count_try(a);
         if (a->backoff.tries == 1)
             a->busy_since = started;
         if (is_due(a->busy_since, TROUBLE_TOLD_AFTER_MS)) {
@@ -252,7 +266,7 @@ static bool after_error(struct applier *a, const struct err *err, mono_us starte
     show_state(a, RUN_CONNECTING, err->text);
     show_lag(a);
     a->o.stats->reconnects++;
-    wait_ms = backoff_next_ms(&a->backoff);
+    wait_ms = count_try(a);
     log_retry(a, err, wait_ms);
     stop_wait_ms(a->o.stop, wait_ms);
     return true;

@@ -469,25 +469,33 @@ static bool open_stream(struct reader *r, struct err *err)
     return true;
 }
 
+static void tell_that_it_streams(struct reader *r)
+{
+    log_position(r);
+    log_info("%s", r->failure.text[0] != '\0' ? "streaming again" : "streaming");
+    r->told = true;
+    once_clear(&r->failure);
+}
+
 /* The first event shows that the server has accepted the position. */
 static void streams(struct reader *r)
 {
     set_state(r, RUN_STREAMING, "");
     r->streams_since = clock_mono();
-    log_position(r);
-    log_debug("streaming");
+    if (!r->told && r->failure.text[0] == '\0')
+        tell_that_it_streams(r);
 }
 
-/* It has moved, or lasted for a while. A line that breaks each time after a few packets is one failure, told once. */
-static void went_well(struct reader *r)
+/* A line that breaks again and again after some packets is one failure, and told once, though it gets on. */
+static void went_well(struct reader *r, bool moved)
 {
-    if (!r->told) {
-        log_position(r);
-        log_info("%s", r->failure.text[0] != '\0' ? "streaming again" : "streaming");
-    }
-    r->told = true;
-    once_clear(&r->failure);
-    backoff_reset(&r->backoff);
+    bool lasts = mono_diff_us(clock_mono(), r->streams_since) > GOOD_AFTER_US;
+    if (r->undescribed)
+        return;
+    if (moved || lasts)
+        backoff_reset(&r->backoff);
+    if (lasts && !r->told)
+        tell_that_it_streams(r);
 }
 
 static bool pump_one(struct reader *r, bool *first, struct err *err)
@@ -514,8 +522,7 @@ static bool pump_one(struct reader *r, bool *first, struct err *err)
         publish(r);
     if (moved)
         show_position(r);
-    if (!r->undescribed && (moved || mono_diff_us(clock_mono(), r->streams_since) > GOOD_AFTER_US))
-        went_well(r);
+    went_well(r, moved);
     leave_outlets(r);
     if (!serves_any(r))
         return err_set(err, ERR_STOPPED, 0, "no feed to serve");
