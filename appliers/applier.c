@@ -70,6 +70,8 @@ struct applier {
     enum job_cause anew_cause;
     char anew_why[JOB_TEXT];
     bool was_halted;
+    struct once gap;        /* rows changed without a row event */
+    bool promised;          /* a resync, and the position behind that is not stored yet */
     uint64_t foreign_bytes; /* of the source when the position was last stored */
     struct pos done;        /* all up to here is applied, whatever is stored */
     bool in_parts;          /* the transaction behind it is applied in part */
@@ -346,12 +348,33 @@ static void take_batch(struct applier *a)
     }
 }
 
+/* What changed without a row event is left to a resync, which must be promised before the position moves past it. */
+static bool promise_resync(struct applier *a, size_t n, struct err *err)
+{
+    const char *why = NULL;
+
+    for (size_t i = 0; i < n && why == NULL; i++)
+        why = a->txs[i]->gap;
+    if (why == NULL)
+        return true;
+    if (!apply_gap(&a->apply, why, err))
+        return false;
+    if (once_is_news(&a->gap, why, TELL_AGAIN_AFTER_S))
+        log_warn("needs a resync: %s; the stream goes on, all rows are going to be compared", why);
+    for (size_t i = 0; i < n; i++)
+        a->txs[i]->gap = NULL;
+    a->promised = true;
+    return true;
+}
+
 static bool apply_taken(struct applier *a, struct err *err)
 {
     size_t n = a->fewer > 0 && a->fewer < a->ntxs ? a->fewer : a->ntxs;
     mono_us oldest = a->txs[0]->read_at;
 
     show_lag(a);
+    if (!promise_resync(a, n, err))
+        return false;
     if (!apply_txs(&a->apply, a->txs, n, err))
         return false;
     set_done(a, &a->txs[n - 1]->pos, a->txs[n - 1]->rows_done);
@@ -449,12 +472,17 @@ static bool look_after_idle(struct applier *a, struct err *err)
 static bool now_and_then(struct applier *a, struct err *err)
 {
     try_behind_obstacles(a);
-    /* Batches may bring nothing to write for long: only markers, or superseded changes. */
-    if (!a->in_parts && a->ntxs == 0 && is_due(a->last_stored, STORE_POSITION_EVERY_MS) &&
-        link_sync_passed(a->o.sync, a->o.from) != a->apply.stored.marker) {
-        a->last_stored = clock_mono();
-        return apply_skip_to(&a->apply, &a->done, err);
-    }
+    /* Batches may bring nothing to write for long: only markers, or superseded changes. And what has been promised
+     * would be promised once more after a restart. */
+    bool due = is_due(a->last_stored, STORE_POSITION_EVERY_MS) &&
+               link_sync_passed(a->o.sync, a->o.from) != a->apply.stored.marker;
+
+    if (a->in_parts || a->ntxs > 0 || !(due || a->promised))
+        return true;
+    a->last_stored = clock_mono();
+    if (!apply_skip_to(&a->apply, &a->done, err))
+        return false;
+    a->promised = false;
     return true;
 }
 
@@ -524,6 +552,8 @@ struct applier *applier_new(const struct applier_options *o)
     a->apply.on_refused_arg = a;
     a->apply.on_begin = resyncer_on_begin;
     a->apply.on_begin_arg = o->resyncer;
+    a->apply.on_gap = resyncer_on_gap;
+    a->apply.on_gap_arg = o->resyncer;
     a->refusals = (struct refusals){
         .link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = direction_name(o->from)};
     backoff_init(&a->backoff, 20, 10000);

@@ -64,6 +64,16 @@ bool apply_begin_again(struct apply *a, enum job_cause cause, const char *why, s
     return reconcile_begin_again(a, cause, why, err);
 }
 
+bool apply_gap(struct apply *a, const char *why, struct err *err)
+{
+    if (!reconcile_enter(a, GATE_BOTH, err))
+        return false;
+    bool ok = a->on_gap == NULL || a->on_gap(a->on_gap_arg, a, a->from, why, err);
+
+    link_sync_leave(a->sync, GATE_BOTH);
+    return ok;
+}
+
 void apply_is_open(struct apply *a) { link_sync_set_open(a->sync, a->from, true); }
 
 /* With a gate held: after an error whose outcome is not known, nobody can say what is still to be applied. */

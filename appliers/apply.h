@@ -28,6 +28,10 @@ struct apply {
     bool (*on_begin)(void *arg, struct apply *a, enum side from, enum job_cause cause, const char *why,
                      const struct resync_state *stored, struct err *err);
     void *on_begin_arg;
+    /* Rows of that side changed, and no change shows which: stores, before it returns true, that a resync has to compare
+     * all rows. Called likewise. */
+    bool (*on_gap)(void *arg, struct apply *a, enum side from, const char *why, struct err *err);
+    void *on_gap_arg;
 
     bool is_resync;      /* it is no direction: `from` means nothing */
     uint64_t reconciled; /* rows that reconciles wrote */
@@ -50,6 +54,9 @@ bool apply_open(struct apply *a, bool *ret_begun, struct err *err);
 bool apply_begin_again(struct apply *a, enum job_cause cause, const char *why, struct err *err);
 /* The stream has been opened at a->stored: from here on what is pending is known. */
 void apply_is_open(struct apply *a);
+
+/* Promises a resync for what `why` tells; to be called before a position behind it is stored. */
+bool apply_gap(struct apply *a, const char *why, struct err *err);
 
 /* Applies transactions, in order, in one transaction of the peer. They stay the
  * caller's. ERR_BUSY: nothing was written, again with fewer or later. ERR_RETRY:

@@ -16,6 +16,10 @@
  * written with both gates held as well, and only if no such thing happened meanwhile: else an
  * old "done up to here" could be written over it.
  *
+ * Rows that changed without a row event. The walk that is under way may have passed them, and is not sent
+ * back: where that happens often it would never end. It is noted beside the job, in memory and in the table, that
+ * another one has to follow.
+ *
  * Giving way. Between two chunks the appliers get their turn at the gates and the queues are
  * let run low, so that streams go on during a resync and little is pending when the
  * next chunk is looked at.
@@ -51,6 +55,7 @@ enum {
     WAKE_EVERY_MS = 500,
     PURGE_EVERY_S = 3600,
     TELL_AGAIN_AFTER_S = 60,
+    MAX_REST_S = 60,
     RETRY_KEYS = 50,              /* of the quarantine, in one go */
     RETRY_EVERY_MS = 200,         /* a look whether the time of any key has come */
     TROUBLE_TOLD_AFTER_MS = 3000, /* what passes by itself within a moment is no trouble */
@@ -136,6 +141,8 @@ struct resyncer {
     struct job job;         /* id 0: there was none yet */
     struct key done_to;     /* owned; data NULL: nothing yet */
     uint64_t taken_over[2]; /* by direction: the last job for which it began anew after a halt */
+    mono_us rest_until;     /* not sooner does a job that nobody ordered follow another one */
+    bool walks;             /* the job is under way: it may have read rows */
     bool compared;          /* a chunk of this walk is done: no direction may begin anew without a new walk */
     uint64_t generation;    /* grows when the walk has to begin from the beginning */
     struct job ended[ENDED_JOBS];
@@ -162,6 +169,7 @@ static void start_over(struct resyncer *r)
 {
     set_done_to(r, NULL);
     r->compared = false;
+    r->job.again[0] = '\0'; /* the walk that begins will see it */
     r->job.rows_scanned = 0;
     r->job.quarantined = 0; /* they will be refused once more */
     r->generation++;
@@ -183,6 +191,7 @@ static void new_job(struct resyncer *r, enum job_cause cause, const struct job_o
     if (order != NULL)
         r->job.order = *order;
     snprintf(r->job.reason, sizeof r->job.reason, "%.*s", JOB_TEXT - 1, reason);
+    r->walks = false;
     start_over(r);
 }
 
@@ -279,6 +288,11 @@ static void take_stored(struct resyncer *r, const struct resync_state *stored)
     r->job.link = r->o.link->name;
     set_done_to(r, &stored->done_to);
     r->compared = stored->done_to.data != NULL;
+    /* One that failed: nobody but us knows that it is needed, and what was in its way may be mended by now. */
+    const struct job last = r->job;
+
+    if (last.state == JOB_FAILED && (last.again[0] != '\0' || last.cause == JOB_UNLOGGED))
+        new_job(r, JOB_UNLOGGED, NULL, job_needs_resync(&last));
 }
 
 /* What the table has, if it is not known yet. A job that begins before would be overwritten by the one before it. */
@@ -312,6 +326,52 @@ static struct resync_state state_now(const struct resyncer *r)
     return (struct resync_state){r->job, r->done_to};
 }
 
+static void tell_gap(const struct resyncer *r, enum side from, const char *why)
+{
+    if (r->o.event != NULL)
+        r->o.event(r->o.event_arg, &(struct event){EVENT_GAP, r->o.link->name, direction_name(from), why});
+}
+
+/* With the lock held: a walk that begins from now on. True if it is the first one of this need. While a direction
+ * is halted one job fails; the next ones would too. */
+static bool want_walk(struct resyncer *r, const char *why)
+{
+    enum side halted;
+    bool hopeless = r->job.cause == JOB_UNLOGGED && r->job.state == JOB_FAILED && is_halted(r, &halted);
+
+    if (!runs(r) && !hopeless) {
+        new_job(r, JOB_UNLOGGED, NULL, why);
+        return true;
+    }
+    if (hopeless || r->walks)
+        snprintf(r->job.again, sizeof r->job.again, "%.*s", JOB_TEXT - 1, why);
+    return false;
+}
+
+bool resyncer_on_gap(void *arg, struct apply *a, enum side from, const char *why, struct err *err)
+{
+    struct resyncer *r = arg;
+    struct arena arena;
+
+    if (!load_job(r, a->stores[SIDE_LEFT], err))
+        return false;
+    arena_init(&arena);
+    pthread_mutex_lock(&r->lock);
+    bool first = want_walk(r, why);
+    struct resync_state state = state_now(r);
+
+    if (state.done_to.data != NULL)
+        state.done_to.data = arena_copy(&arena, state.done_to.data, state.done_to.len);
+    pthread_cond_signal(&r->wanted);
+    pthread_mutex_unlock(&r->lock);
+    if (first)
+        tell_gap(r, from, why);
+    bool ok = resync_store(a->stores[SIDE_LEFT], &state, err);
+
+    arena_done(&arena);
+    return ok;
+}
+
 bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_cause cause, const char *why,
                        const struct resync_state *stored, struct err *err)
 {
@@ -341,8 +401,8 @@ bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_caus
 
     pthread_cond_signal(&r->wanted);
     pthread_mutex_unlock(&r->lock);
-    if (cause == JOB_LOST_POSITION && r->o.event != NULL)
-        r->o.event(r->o.event_arg, &(struct event){EVENT_GAP, r->o.link->name, direction_name(from), why});
+    if (cause == JOB_LOST_POSITION)
+        tell_gap(r, from, why);
     state.done_to = (struct key){NULL, 0};
     return resync_store(a->stores[SIDE_LEFT], &state, err);
 }
@@ -718,9 +778,19 @@ static void tell_end(struct resyncer *r, const struct job *job)
     log_info("resync %" PRIu64 " is done: %" PRIu64 " rows compared, %" PRIu64 " written, %" PRIu64
              " conflicts, %" PRIu64 " in quarantine, %.1f s",
              job->id, job->rows_scanned, job->rows_written, job->conflicts, job->quarantined, seconds);
-    if (job->cause == JOB_LOST_POSITION && r->o.event != NULL)
+    if (job->again[0] != '\0')
+        log_info("another resync follows: %s", job->again);
+    else if ((job->cause == JOB_LOST_POSITION || job->cause == JOB_UNLOGGED) && r->o.event != NULL)
         r->o.event(r->o.event_arg, &(struct event){EVENT_RECOVERED, r->o.link->name, NULL,
                                                    "the gap is closed: both tables have been compared"});
+}
+
+/* As long as it took: statements that go on and on keep the servers busy half of the time at most. */
+static int64_t rest_us(const struct job *j)
+{
+    int64_t took = j->ended_at.v - j->started_at.v;
+
+    return took < 0 ? 0 : took < MAX_REST_S * 1000000LL ? took : MAX_REST_S * 1000000LL;
 }
 
 /* Done or failed: in memory, in the table as far as that goes, in the log. False if it is not over: stopped, or a direction
@@ -742,6 +812,10 @@ static bool end_job(struct resyncer *r, uint64_t generation, enum job_state stat
         snprintf(r->job.error, sizeof r->job.error, "%.*s", JOB_TEXT - 1, error);
     }
     job = r->job;
+    if (over)
+        r->rest_until = (mono_us){clock_mono().v + rest_us(&job)};
+    if (over && state == JOB_DONE && job.again[0] != '\0')
+        new_job(r, JOB_UNLOGGED, NULL, job.again);
     pthread_mutex_unlock(&r->lock);
     link_sync_leave(r->o.sync, GATE_BOTH);
     if (!over)
@@ -784,6 +858,7 @@ static void run_job(struct resyncer *r)
     pthread_mutex_lock(&r->lock);
     order = r->job.order;
     r->job.error[0] = '\0';
+    r->walks = true;
     log_begin(r);
     pthread_mutex_unlock(&r->lock);
     backoff_reset(&r->backoff);
@@ -873,15 +948,21 @@ static void retry_quarantine(struct resyncer *r)
     arena_done(&arena);
 }
 
+/* With the lock held. */
+static bool is_due(const struct resyncer *r)
+{
+    return runs(r) && (r->job.cause != JOB_UNLOGGED || mono_diff_us(r->rest_until, clock_mono()) <= 0);
+}
+
 static bool wait_for_job(struct resyncer *r)
 {
     bool some_wait = link_sync_quarantine_count(r->o.sync) > 0;
     const struct timespec until = wait_deadline(some_wait ? RETRY_EVERY_MS : WAKE_EVERY_MS);
 
     pthread_mutex_lock(&r->lock);
-    if (!runs(r))
+    if (!is_due(r))
         wait_until(&r->wanted, &r->lock, &until);
-    bool wanted = runs(r);
+    bool wanted = is_due(r);
 
     pthread_mutex_unlock(&r->lock);
     return wanted && !stop_raised(r->o.stop);

@@ -64,6 +64,8 @@ bool resyncer_last_job(struct resyncer *r, struct job *ret_job); /* the one that
 /* apply.on_begin: stores a job before a direction begins anew. arg is the resyncer. */
 bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_cause cause, const char *why,
                        const struct resync_state *stored, struct err *err);
+/* apply.on_gap, likewise: stores that all rows have to be compared from now on. */
+bool resyncer_on_gap(void *arg, struct apply *a, enum side from, const char *why, struct err *err);
 /* May the halted direction begin anew? Once for a job whose order says which side is right, before anything is compared. */
 bool resyncer_takes_over(struct resyncer *r, enum side from);
 

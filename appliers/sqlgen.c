@@ -670,7 +670,7 @@ void sqlgen_quarantine(const char *state_db, const struct link *link, enum side 
 void sqlgen_load_resync(const char *state_db, const struct link *link, struct buf *out)
 {
     buf_adds(out, "SELECT job,state,cause,from_side,forced,delete_missing,done_to,rows_scanned,rows_written,"
-                  "conflicts,quarantined,rows_expected,reason,error,"
+                  "conflicts,quarantined,rows_expected,reason,error,again,"
                   "CAST(UNIX_TIMESTAMP(started_at)*1000000 AS SIGNED),"
                   "CAST(UNIX_TIMESTAMP(ended_at)*1000000 AS SIGNED) FROM ");
     add_control_table(state_db, "resync", out);
@@ -705,6 +705,8 @@ static void add_job(const struct resync_state *r, struct buf *out)
     add_ascii(j->reason, out);
     buf_adds(out, ",error=");
     add_ascii(j->error, out);
+    buf_adds(out, ",again=");
+    add_ascii(j->again, out);
     buf_adds(out, ",started_at=");
     add_time(j->started_at, out);
     buf_adds(out, ",ended_at=");

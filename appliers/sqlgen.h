@@ -56,7 +56,7 @@ void sqlgen_purge_markers(const char *state_db, const struct link *link, enum si
 void sqlgen_quarantine(const char *state_db, const struct link *link, enum side side,
                        const struct quarantine_entry *e, struct buf *out);
 /* job, state, cause, from_side, forced, delete_missing, done_to, rows_scanned, rows_written, conflicts, quarantined,
- * rows_expected, reason, error, and the two times as microseconds since 1970. */
+ * rows_expected, reason, error, again, and the two times as microseconds since 1970. */
 void sqlgen_load_resync(const char *state_db, const struct link *link, struct buf *out);
 void sqlgen_resync(const char *state_db, const struct link *link, const struct resync_state *r,
                    struct buf *out);

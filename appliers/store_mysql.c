@@ -831,7 +831,7 @@ static void read_resync(const struct db_result *r, struct resync_state *s, struc
     j->id = number_of(r, 0);
     j->state = (enum job_state)label_from(r, 1, (const char *const[]){"running", "done", "failed"}, 3);
     j->cause = (enum job_cause)label_from(
-        r, 2, (const char *const[]){"trigger", "first_start", "lost_position"}, 3);
+        r, 2, (const char *const[]){"trigger", "first_start", "lost_position", "unlogged"}, 4);
     j->order.has_from = label_from(r, 3, (const char *const[]){"both", "left", "right"}, 3) > 0;
     j->order.from = side_from(r, 3);
     j->order.force = number_of(r, 4) != 0 && j->order.has_from;
@@ -845,8 +845,9 @@ static void read_resync(const struct db_result *r, struct resync_state *s, struc
     j->rows_expected = number_of(r, 11);
     snprintf(j->reason, sizeof j->reason, "%s", text_from(r, 12, arena));
     snprintf(j->error, sizeof j->error, "%s", text_from(r, 13, arena));
-    j->started_at.v = (int64_t)number_of(r, 14);
-    j->ended_at.v = (int64_t)number_of(r, 15);
+    snprintf(j->again, sizeof j->again, "%s", text_from(r, 14, arena));
+    j->started_at.v = (int64_t)number_of(r, 15);
+    j->ended_at.v = (int64_t)number_of(r, 16);
 }
 
 static bool load_resync(struct store_mysql *m, bool *ret_has, struct resync_state *ret_state,

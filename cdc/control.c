@@ -8,7 +8,7 @@
  *   ) ENGINE = InnoDB;
  *
  * A table that is not there is made as it stands. One that a former version
- * made gets the columns that came since. Nothing is ever dropped.
+ * made gets the columns that came since, and its ENUMs the labels. Nothing is ever dropped.
  */
 #include "cdc/control.h"
 
@@ -81,7 +81,7 @@ bool control_table(size_t i, char *ret_table, char *ret_column, size_t size)
 
 /* ---- What is there ---- */
 
-/* "table.column\n" for each column in the state database, in lower case, after a "\n". */
+/* "table.column\ntype\n" for each column in the state database, in lower case, after a "\n". */
 static bool load_columns(struct dbconn *server, const char *state_database, struct buf *out,
                          bool *ret_database, struct err *err)
 {
@@ -94,7 +94,8 @@ static bool load_columns(struct dbconn *server, const char *state_database, stru
         *ret_database = db_result_rows(r) > 0;
         db_result_free(r);
         buf_clear(&sql);
-        buf_adds(&sql, "SELECT LOWER(CONCAT(TABLE_NAME, '.', COLUMN_NAME)) FROM information_schema.COLUMNS "
+        buf_adds(&sql, "SELECT LOWER(CONCAT(TABLE_NAME, '.', COLUMN_NAME)), COLUMN_TYPE "
+                       "FROM information_schema.COLUMNS "
                        "WHERE TABLE_SCHEMA = ");
         db_quote_text(&sql, state_database, strlen(state_database));
         ok = dbconn_query(server, sql.data, sql.len, 0, &r, err);
@@ -102,7 +103,7 @@ static bool load_columns(struct dbconn *server, const char *state_database, stru
     if (ok) {
         buf_addc(out, '\n');
         while (db_result_next(r))
-            buf_addf(out, "%s\n", db_result_get(r, 0, NULL));
+            buf_addf(out, "%s\n%s\n", db_result_get(r, 0, NULL), db_result_get(r, 1, NULL));
         db_result_free(r);
     }
     buf_done(&sql);
@@ -114,6 +115,25 @@ static bool has_column(const struct buf *columns, const char *table, const char 
     char wanted[2 * MAX_NAME + 4];
     snprintf(wanted, sizeof(wanted), "\n%s.%s%s", table, column, *column != '\0' ? "\n" : "");
     return strstr(columns->data, wanted) != NULL;
+}
+
+/* "name ENUM('a', 'b') ...": are these the labels of the column that is there? */
+static bool has_labels(const struct buf *columns, const char *table, const char *column, const struct line *l)
+{
+    char name[2 * MAX_NAME + 4];
+    const char *is = memmem(l->text, l->len, " ENUM(", 6), *was;
+    if (is == NULL)
+        return true;
+    snprintf(name, sizeof(name), "\n%s.%s\nenum(", table, column);
+    was = strstr(columns->data, name);
+    if (was == NULL) /* something else there: nothing that a former version made */
+        return true;
+    was += strlen(name);
+    /* information_schema has no blanks between them, and no label of ours has one. */
+    for (is += 6; *is != ')'; is++)
+        if (*is != ' ' && *is != *was++)
+            return false;
+    return *was == ')';
 }
 
 /* ---- The plan ---- */
@@ -154,8 +174,9 @@ static void add_table(struct control_plan *p, const char *db, const char *table,
     add_step(p, &sql, "table %s.%s", db, table);
 }
 
+/* verb: ADD or MODIFY. */
 static void add_column(struct control_plan *p, const char *db, const char *table, const char *column,
-                       const struct line *l)
+                       const char *verb, const struct line *l)
 {
     struct buf sql = BUF_INIT;
     size_t len = l->len - 2;
@@ -165,7 +186,7 @@ static void add_column(struct control_plan *p, const char *db, const char *table
     db_quote_name(&sql, db);
     buf_addc(&sql, '.');
     db_quote_name(&sql, table);
-    buf_adds(&sql, " ADD COLUMN ");
+    buf_addf(&sql, " %s COLUMN ", verb);
     buf_add(&sql, l->text + 2, len);
     add_step(p, &sql, "column %s.%s.%s", db, table, column);
 }
@@ -194,7 +215,9 @@ bool control_plan_make(struct dbconn *server, const char *state_database, struct
         } else if (is_column(&l) && !created) {
             copy_word(l.text + 2, column);
             if (!has_column(&columns, table, column))
-                add_column(&plan, state_database, table, column, &l);
+                add_column(&plan, state_database, table, column, "ADD", &l);
+            else if (!has_labels(&columns, table, column, &l))
+                add_column(&plan, state_database, table, column, "MODIFY", &l);
         }
     }
     buf_done(&columns);

@@ -57,11 +57,13 @@ static void add_why(json_t *job, struct buf *out)
 {
     const char *cause = ask_text(job, "cause", "?"), *from = ask_text(job, "from", NULL);
     const char *reason = ask_text(job, "reason", NULL);
-    bool lost = strcmp(cause, "lost_position") == 0;
+    bool by_itself = reason != NULL && reason[0] != '\0', lost = strcmp(cause, "lost_position") == 0;
     if (strcmp(cause, "first_start") == 0)
         cause = "first start";
+    else if (strcmp(cause, "unlogged") == 0)
+        cause = "unlogged changes";
     buf_addf(out, " (%s", lost ? "lost position" : cause);
-    if (lost && reason != NULL && reason[0] != '\0')
+    if (by_itself)
         buf_addf(out, ": %s", reason);
     if (from != NULL)
         buf_addf(out, ", from %s", from);

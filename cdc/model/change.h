@@ -33,11 +33,14 @@ struct change {
 
 /* A transaction of the source, or a part of a large one, as one link sees it. */
 struct tx {
-    struct arena arena;     /* everything below dies with it */
-    struct pos pos;         /* rows_done == 0: the end of the transaction; else its beginning */
-    uint64_t rows_done;     /* a part: row images of the transaction that are done after this part */
-    uint64_t marker;        /* the highest marker id of this link and side in it, 0 if none */
-    bool echo;              /* written by this link: no changes */
+    struct arena arena; /* everything below dies with it */
+    struct pos pos;     /* rows_done == 0: the end of the transaction; else its beginning */
+    uint64_t rows_done; /* a part: row images of the transaction that are done after this part */
+    uint64_t marker;    /* the highest marker id of this link and side in it, 0 if none */
+    bool echo;          /* written by this link: no changes */
+    const char
+        *gap; /* NULL, or why rows changed that no change here shows: a resync has to be promised before the
+                             * position moves past this; in the arena */
     bool applied;           /* while it is still queued: done, or known not to matter */
     struct change *changes; /* allocated in the arena, so grown by doubling there */
     size_t nchanges, changes_cap;

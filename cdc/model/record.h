@@ -21,8 +21,9 @@
 enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED };
 const char *job_state_name(enum job_state s); /* "running", "done", "failed" */
 
-enum job_cause { JOB_TRIGGER, JOB_FIRST_START, JOB_LOST_POSITION };
-const char *job_cause_name(enum job_cause c); /* "trigger", "first_start", "lost_position" */
+/* JOB_UNLOGGED: rows changed that no row event shows. */
+enum job_cause { JOB_TRIGGER, JOB_FIRST_START, JOB_LOST_POSITION, JOB_UNLOGGED };
+const char *job_cause_name(enum job_cause c); /* "trigger", "first_start", "lost_position", "unlogged" */
 
 /* What an operator asks for. */
 struct job_order {
@@ -47,10 +48,13 @@ struct job {
     wall_us ended_at;      /* 0 while it runs */
     char reason[JOB_TEXT]; /* why twinlog began it by itself; "" for a trigger */
     char error[JOB_TEXT];  /* failed: why; running: what it waits for, "" if nothing */
+    char again[JOB_TEXT];  /* why another one has to follow; "": none has to */
 };
 
 /* 0 to 100; 100 only when done. */
 unsigned job_percent(const struct job *j);
+/* Why rows may differ that no stream makes equal, as far as that is this job's business; NULL if none do. */
+const char *job_needs_resync(const struct job *j);
 
 /* ---- Quarantine ---- */
 

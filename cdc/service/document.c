@@ -69,6 +69,7 @@ json_t *document_job(const struct job *j)
     json_object_set_new(o, "ended_at", document_wall_or_null(j->ended_at));
     json_object_set_new(o, "reason", document_text_or_null(j->reason));
     json_object_set_new(o, "error", document_text_or_null(j->error));
+    json_object_set_new(o, "again", document_text_or_null(j->again));
     return o;
 }
 

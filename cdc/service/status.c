@@ -288,21 +288,26 @@ static json_t *direction_json(struct status_link *l, enum side from)
 }
 
 /* Of the job that runs, or the last one. */
-static json_t *job_json(const struct status_link *l, const struct api *api)
+static json_t *job_json(const struct status_link *l, const struct api *api, json_t **ret_needs)
 {
     struct job job;
+    *ret_needs = json_null();
     if (api == NULL || !api->last_job(api->arg, l->name, &job))
         return json_null();
+    const char *needs = job_needs_resync(&job);
+    if (needs != NULL)
+        *ret_needs = document_text(needs);
     return document_job(&job);
 }
 
 static json_t *link_json(struct status_link *l, const struct api *api)
 {
-    json_t *directions = json_object();
+    json_t *directions = json_object(), *needs;
     for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
         json_object_set_new(directions, direction_name(from), direction_json(l, from));
-    return json_pack("{s:o, s:o, s:o}", "directions", directions, "quarantined",
-                     document_count(l->stats.quarantined), "job", job_json(l, api));
+    json_t *job = job_json(l, api, &needs);
+    return json_pack("{s:o, s:o, s:o, s:o}", "directions", directions, "quarantined",
+                     document_count(l->stats.quarantined), "needs_resync", needs, "job", job);
 }
 
 void status_json(struct status *s, const struct api *api, struct buf *out)

@@ -250,6 +250,30 @@ def test_init_may_be_repeated_and_keeps_everything(running):
     assert code == 0 and "CREATE TABLE" in text
 
 
+def test_init_brings_what_a_former_version_made_up_to_date(running):
+    """Columns and labels that came since; what the tables hold stays."""
+    running.insert("left", 1)
+    running.settle()
+    running.daemon.stop()
+    left = running.servers["left"]
+    resync = left.rows("SELECT link, job, state, cause FROM twinlog.resync")
+    left.script("""ALTER TABLE twinlog.resync DROP COLUMN again,
+                   MODIFY cause ENUM('trigger', 'first_start', 'lost_position') NOT NULL""")
+    code, text = running.daemon.command("check")
+    assert code == 1 and "twinlog init" in text, text
+    for column in ("cause", "again"):
+        assert f"column twinlog.resync.{column}" in text, text
+    running.daemon.init()
+    assert "unlogged" in left.value("SELECT COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'twinlog' "
+                                    "AND TABLE_NAME = 'resync' AND COLUMN_NAME = 'cause'")
+    assert left.rows("SELECT link, job, state, cause FROM twinlog.resync") == resync
+    code, text = running.daemon.command("init")
+    assert code == 0 and "made" not in text, text
+    running.daemon.start()
+    running.insert("left", 2)
+    running.settle()
+
+
 def test_a_second_daemon_on_the_same_servers_ends_itself_or_the_first(running, tmp_path):
     """Two daemons with the same server_id would fight for ever."""
     other = Daemon(str(tmp_path / "other"), running.daemon.servers, running.daemon.links, running.passwords,

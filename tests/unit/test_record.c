@@ -11,13 +11,13 @@
 static void test_names(void **state)
 {
     static const char *const states[] = {"running", "done", "failed"};
-    static const char *const causes[] = {"trigger", "first_start", "lost_position"};
+    static const char *const causes[] = {"trigger", "first_start", "lost_position", "unlogged"};
     static const char *const kinds[] = {"halted", "quarantined", "gap", "recovered"};
 
     (void)state;
     for (int i = JOB_RUNNING; i <= JOB_FAILED; i++)
         assert_string_equal(job_state_name((enum job_state)i), states[i]);
-    for (int i = JOB_TRIGGER; i <= JOB_LOST_POSITION; i++)
+    for (int i = JOB_TRIGGER; i <= JOB_UNLOGGED; i++)
         assert_string_equal(job_cause_name((enum job_cause)i), causes[i]);
     for (int i = 0; i < EVENT_KINDS; i++)
         assert_string_equal(event_kind_name((enum event_kind)i), kinds[i]);

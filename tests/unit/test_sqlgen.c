@@ -589,7 +589,7 @@ static void test_read_and_estimate(void **state)
     "0127',"                                                                                                 \
     "rows_scanned=1,rows_written=2,conflicts=3,quarantined=4,rows_expected=18446744073709551615,reason='it'" \
     "'s ?',"                                                                                                 \
-    "error='',started_at='2026-01-05 10:11:12.000001',ended_at=NULL"
+    "error='',again='',started_at='2026-01-05 10:11:12.000001',ended_at=NULL"
 
 static void test_resync_table(void **state)
 {
@@ -630,7 +630,7 @@ static void test_resync_table(void **state)
     sqlgen_load_resync("twin", &link_of_two, &out);
     assert_buf(&out,
                "SELECT job,state,cause,from_side,forced,delete_missing,done_to,rows_scanned,rows_written,"
-               "conflicts,quarantined,rows_expected,reason,error,"
+               "conflicts,quarantined,rows_expected,reason,error,again,"
                "CAST(UNIX_TIMESTAMP(started_at)*1000000 AS SIGNED),"
                "CAST(UNIX_TIMESTAMP(ended_at)*1000000 AS SIGNED) FROM `twin`.`resync` WHERE link='us''ers'");
     buf_done(&out);
