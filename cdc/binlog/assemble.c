@@ -39,10 +39,11 @@
  *
  * Columns. With the servers' defaults an event tells the types of columns and nothing else: which is which, what is
  * unsigned, a character set and labels come from the table's definition, and that one is known as it is
- * now, not as it was when the event was written. So it is read again before the first rows behind an ALTER, and of a
- * feed that was resumed, with the place where the log ends at that moment (renewed_at). An ALTER
- * that is met before that place, behind rows that were read, shows that those may have been misread:
- * too late to take them back, but not too late to say so.
+ * now, not as it was when the event was written. So it is read again for each feed that was resumed, and behind an
+ * ALTER before the first rows, with the place where the log ends at that moment (renewed_at). Rows before that place
+ * are read by it only if no ALTER stands between them and that place, which is found out by *looking ahead*: the feed stays where
+ * it is while the stream runs on to that place, or to an ALTER, and then begins again. Rows before an ALTER that
+ * has moved columns cannot be read: their transactions say so (struct tx, gap), until the ALTER is met.
  *
  * Rows are decoded into a scratch arena, mostly as pointers into the event, and
  * copied to the transaction's arena once it is known that they are a change.
@@ -78,8 +79,11 @@ struct source {
     struct err setup; /* why the columns cannot be read, or none */
 
     bool stale;            /* the table may be another than the layout knows */
-    bool used;             /* rows have been read by the layout since it was renewed */
     struct pos renewed_at; /* what the layout does not know lies behind this in the log */
+    bool sure;             /* nor does anything before it: rows from here on may be read by it */
+    bool lost;             /* something does: rows from here to that cannot be read */
+    bool looks_ahead;      /* for that; the feed's place is `seen` */
+    bool altered;          /* it was found */
 
     bool served;
     bool level;
@@ -87,7 +91,8 @@ struct source {
     uint64_t handed; /* row images of the next, or the open, group that need not be put again */
 
     /* of the open group */
-    bool passed_over; /* in `seen` */
+    bool passed_over; /* in `seen`, or only looked at */
+    bool looked_at;   /* ahead of `seen` */
     bool done;        /* its last transaction has been put */
     bool echo;
     uint64_t marker;
@@ -136,6 +141,7 @@ struct assemble {
     char *server;     /* whose it is */
     bool by_file;     /* GTIDs, if there are any, are no part of positions */
     bool level;       /* all served feeds are */
+    bool begin_again; /* all that was to be found ahead has been */
     uint64_t foreign_bytes;
     struct payload *payload;
     uint32_t payload_end; /* while events come out of one: the offset behind it */
@@ -262,7 +268,7 @@ static void drop_tx(struct source *s)
 static void forget_group(struct source *s)
 {
     drop_tx(s);
-    s->passed_over = s->done = s->echo = s->too_large = false;
+    s->passed_over = s->looked_at = s->done = s->echo = s->too_large = false;
     s->marker = 0;
     s->rows = s->rows_at_savepoint = 0;
 }
@@ -281,6 +287,7 @@ bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uin
     s->handed = rows_done;
     pos_copy(&s->seen, pos);
     s->stale = true; /* what happened to the table before pos is not read */
+    s->sure = s->lost = s->looks_ahead = false;
     return true;
 }
 
@@ -292,7 +299,7 @@ static void look_level(struct assemble *a)
         struct source *s = &a->sources[i];
         if (!s->served || s->level)
             continue;
-        s->level = pos_covers(&a->at, &s->seen);
+        s->level = !s->looks_ahead && pos_covers(&a->at, &s->seen);
         a->level = a->level && s->level;
     }
 }
@@ -301,7 +308,7 @@ void assemble_leave(struct assemble *a, size_t feed)
 {
     struct source *s = &a->sources[feed];
     forget_group(s);
-    s->served = false;
+    s->served = s->looks_ahead = false;
     if (!a->group.open)
         look_level(a);
 }
@@ -309,7 +316,7 @@ void assemble_leave(struct assemble *a, size_t feed)
 static void halt(struct assemble *a, struct source *s, const char *why)
 {
     forget_group(s);
-    s->served = false;
+    s->served = s->looks_ahead = false;
     a->options.halt(a->options.arg, (size_t)(s - a->sources), why);
 }
 
@@ -348,6 +355,7 @@ bool assemble_start(struct assemble *a, struct pos *ret_from)
     a->by_file = false;
     free(a->file);
     a->file = a->at.file != NULL ? mem_strdup(a->at.file) : NULL; /* until the server says which */
+    a->begin_again = false;
     pos_copy(&a->from, &a->at);
     look_level(a);
     if (any)
@@ -375,6 +383,51 @@ bool assemble_is_first(const struct assemble *a, size_t feed)
 {
     const struct source *s = &a->sources[feed];
     return s->served && pos_equal(&a->from, place_of(a, s));
+}
+
+/* ---- looking ahead ---- */
+
+/* Everyone who will need to know: not each of them alone over the same stretch of the log. */
+static void look_ahead(struct assemble *a)
+{
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (!s->served || s->stale || s->sure || s->lost || s->looks_ahead)
+            continue;
+        if (s->level)
+            pos_copy(&s->seen, &a->at);
+        s->level = s->altered = false;
+        s->looks_ahead = true;
+        forget_group(s);
+        s->passed_over = true;
+    }
+    a->level = false;
+}
+
+static void look_no_further(struct source *s)
+{
+    s->looks_ahead = false;
+    s->lost = s->altered;
+    s->sure = !s->altered;
+}
+
+/* at_end: there is nothing more in the log. */
+static void end_look_ahead(struct assemble *a, bool at_end)
+{
+    bool any = false, all = true;
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        if (!s->looks_ahead)
+            continue;
+        any = true;
+        all = all && (at_end || s->altered || pos_covers(&a->at, &s->renewed_at));
+    }
+    if (!any || !all)
+        return;
+    for (size_t i = 0; i < a->nsources; i++)
+        if (a->sources[i].looks_ahead)
+            look_no_further(&a->sources[i]);
+    a->begin_again = true;
 }
 
 /* ---- transactions ---- */
@@ -492,6 +545,7 @@ static bool end_group(struct assemble *a, const struct event_header *end, enum o
     for (size_t i = 0; i < a->nsources; i++)
         forget_group(&a->sources[i]);
     look_level(a);
+    end_look_ahead(a, false);
     *ret_moved = true;
     return true;
 }
@@ -537,6 +591,8 @@ static void begin_group(struct assemble *a, const struct event *e)
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
         s->passed_over = s->served && !s->level && pos_includes(&s->seen, &a->begin, &a->group.id);
+        s->looked_at = s->looks_ahead && !s->passed_over;
+        s->passed_over = s->passed_over || s->looks_ahead;
     }
 }
 
@@ -547,6 +603,20 @@ static void halt_for(struct assemble *a, struct source *s, const char *fmt)
     struct err why = ERR_INIT;
     err_set(&why, ERR_HALT, 0, "%s.%s %s", s->table->db, s->table->name, fmt);
     halt(a, s, why.text);
+}
+
+/* Rows of the table changed, and the log does not hold which. */
+static void note_gap(struct assemble *a, struct source *s, const char *what)
+{
+    struct err why = ERR_INIT;
+    if (!a->group.open) { /* no transaction to tell it with */
+        halt_for(a, s, what);
+        return;
+    }
+    err_set(&why, ERR_HALT, 0, "%s.%s %s", s->table->db, s->table->name, what);
+    struct tx *tx = tx_of(s);
+    if (tx->gap == NULL)
+        tx->gap = arena_copy(&tx->arena, why.text, strlen(why.text) + 1);
 }
 
 #define MAX_HELD 1024 /* XA transactions prepared at one time */
@@ -661,41 +731,62 @@ static const char *lost_column(const struct source *s, const struct event_query 
     return NULL;
 }
 
-/* The layout is renewed before the next rows. But the definition is that of the moment in which it is read, and
- * the stream may be far behind: if this statement is in it already, then rows that stand before the statement were
- * read by a definition of behind it. */
+/* The layout is renewed before the next rows. */
+static void set_stale(struct source *s)
+{
+    s->stale = true;
+    s->sure = s->lost = false;
+}
+
 static void alter(struct assemble *a, struct source *s, const struct event_query *q)
 {
     struct err why = ERR_INIT;
     const char *lost = lost_column(s, q);
-    if (lost != NULL)
-        err_set(&why, ERR_HALT, 0, "column %s of %s.%s was dropped or renamed", lost, s->table->db,
-                s->table->name);
-    else if (s->used && a->group.open && pos_includes(&s->renewed_at, &a->begin, &a->group.id))
-        err_set(
-            &why, ERR_HALT, 0,
-            "%s.%s was altered twice, or while its log was not read: rows before that may have been misread;"
-            " make both tables equal, restart",
-            s->table->db, s->table->name);
-    s->stale = true;
-    if (why.kind != ERR_NONE)
-        halt(a, s, why.text);
+    set_stale(s);
+    if (lost == NULL)
+        return;
+    err_set(&why, ERR_HALT, 0, "column %s of %s.%s was dropped or renamed", lost, s->table->db,
+            s->table->name);
+    halt(a, s, why.text);
+}
+
+static enum statement_effect effect_on(const struct source *s, const struct event_query *q)
+{
+    return statement_effect(q->sql, q->sql_len, q->db, q->db_len, s->table->db, s->table->name);
+}
+
+/* Is the table's definition another one behind this? */
+static bool is_altered_by(const struct source *s, const struct event_query *q)
+{
+    switch (effect_on(s, q)) {
+    case STATEMENT_HARMLESS:
+    case STATEMENT_WRITES:
+    case STATEMENT_EMPTIES: return false;
+    case STATEMENT_ALTERS:
+    case STATEMENT_REPLACES:
+    case STATEMENT_SWAPS: break;
+    }
+    return true;
 }
 
 static void apply_statement(struct assemble *a, struct source *s, const struct event_query *q)
 {
-    switch (statement_effect(q->sql, q->sql_len, q->db, q->db_len, s->table->db, s->table->name)) {
+    switch (effect_on(s, q)) {
     case STATEMENT_HARMLESS: break;
     case STATEMENT_ALTERS: alter(a, s, q); break;
     case STATEMENT_WRITES:
-        halt_for(
-            a, s,
-            "was written by a statement that the log holds as text, not as rows: set binlog_format = ROW");
+        note_gap(a, s,
+                 "may have been written by a statement that the log holds as text, not as rows: set "
+                 "binlog_format = ROW");
         break;
     case STATEMENT_EMPTIES:
         halt_for(a, s, "was emptied by TRUNCATE: no row event tells which rows it held");
         break;
     case STATEMENT_REPLACES: halt_for(a, s, "was dropped, renamed or replaced"); break;
+    case STATEMENT_SWAPS:
+        set_stale(s);
+        note_gap(a, s, "was renamed, and another table to its name: no row event tells what that one held");
+        break;
     }
 }
 
@@ -734,7 +825,9 @@ static bool take_query(struct assemble *a, const struct event *e, bool *ret_move
     a->group.other = true;
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
-        if (s->served && !s->passed_over)
+        if (s->looked_at)
+            s->altered = s->altered || is_altered_by(s, &e->query);
+        else if (s->served && !s->passed_over)
             apply_statement(a, s, &e->query);
     }
     if (a->group.open && (a->group.standalone || !a->group.begun))
@@ -758,6 +851,9 @@ static bool same_table(const struct table *a, const struct table *b)
 /* Does the feed want to know of this group's rows? */
 static bool wants_rows(const struct source *s) { return s->served && !s->passed_over && !s->echo; }
 
+/* And can it read them? */
+static bool reads_rows(const struct source *s) { return wants_rows(s) && !s->lost; }
+
 /* Reads the definition again. False: why the feed cannot go on (ERR_HALT), or nobody can for now. */
 static bool renew_layout(struct assemble *a, struct source *s, struct err *err)
 {
@@ -770,8 +866,25 @@ static bool renew_layout(struct assemble *a, struct source *s, struct err *err)
             return err_set(err, ERR_HALT, 0, "%s; restart twinlog when both tables fit", err->text);
         }
     }
-    s->stale = s->used = false;
+    s->stale = false;
+    s->sure = a->options.describe == NULL;
     tablemap_forget(&s->map);
+    return true;
+}
+
+bool assemble_renew(struct assemble *a, struct err *err)
+{
+    for (size_t i = 0; i < a->nsources; i++) {
+        struct source *s = &a->sources[i];
+        struct err why = ERR_INIT;
+        if (!s->served || !s->stale || renew_layout(a, s, &why))
+            continue;
+        if (why.kind != ERR_HALT) {
+            *err = why;
+            return false;
+        }
+        halt(a, s, why.text);
+    }
     return true;
 }
 
@@ -779,15 +892,45 @@ static bool renew_layout(struct assemble *a, struct source *s, struct err *err)
 static bool check_columns(struct source *s, const struct event_table_map *m, struct err *err)
 {
     bool same;
-    return tablemap_take(&s->map, m, &same, err) &&
-           (same || rows_check_table(m, s->map.columns, s->layout.table, err));
+    if (!tablemap_take(&s->map, m, &same, err) ||
+        (!same && !rows_check_table(m, s->map.columns, s->layout.table, err)))
+        return false;
+    for (size_t i = 0; i < s->layout.nwants; i++)
+        if (s->layout.wants[i].ordinal >= m->ncolumns)
+            return err_set(err, ERR_HALT, 0, "columns of %s.%s changed: the log has %zu, the table %zu",
+                           s->table->db, s->table->name, m->ncolumns, s->layout.table->ncolumns);
+    return true;
+}
+
+/* May the rows of the open group be read by the layout? */
+static bool is_sure(struct assemble *a, struct source *s)
+{
+    s->sure = s->sure || pos_covers(place_of(a, s), &s->renewed_at);
+    return s->sure;
+}
+
+static void lose_rows(struct assemble *a, struct source *s)
+{
+    s->handed = 0; /* none of them can be told from those that were handed on */
+    note_gap(a, s, "was altered while its log was not read: rows from before that cannot be told apart");
 }
 
 static bool map_source(struct assemble *a, struct source *s, const struct event_table_map *m, struct err *err)
 {
     struct err why = ERR_INIT;
-    if ((!s->stale || renew_layout(a, s, &why)) && check_columns(s, m, &why))
+    if (s->lost) {
+        lose_rows(a, s);
         return true;
+    }
+    if (s->stale && !renew_layout(a, s, &why))
+        goto failed;
+    if (!is_sure(a, s)) {
+        look_ahead(a);
+        return true;
+    }
+    if (check_columns(s, m, &why))
+        return true;
+failed:
     tablemap_forget(&s->map);
     if (why.kind != ERR_HALT) {
         *err = why;
@@ -1000,7 +1143,6 @@ static bool take_table_rows(struct assemble *a, struct source *s, const struct e
     if (s->map.ncolumns != e->rows.ncolumns || s->map.ncolumns == 0)
         return err_set(err, ERR_HALT, 0, "%s.%s: rows do not fit the table map", s->table->db,
                        s->table->name);
-    s->used = true;
     while (cursor_left(&c) > 0) {
         const uint8_t *start = c.p;
         if (!take_row(a, s, e, &c, err))
@@ -1072,7 +1214,7 @@ static bool take_mapped_rows(struct assemble *a, const struct mapped *m, const s
     for (size_t i = 0; m->table != NULL && i < a->nsources; i++) {
         struct source *s = &a->sources[i];
         struct err why = ERR_INIT;
-        if (!wants_rows(s) || !same_table(s->table, m->table))
+        if (!reads_rows(s) || !same_table(s->table, m->table))
             continue;
         if (take_table_rows(a, s, e, data, len, &why))
             continue;
@@ -1141,6 +1283,9 @@ static void take_heartbeat(struct assemble *a, const struct event *e, bool *ret_
 {
     if (a->group.open || e->file.name_len == 0)
         return;
+    end_look_ahead(a, true);
+    if (a->begin_again)
+        return;
     pos_set_server(&a->at, a->server);
     pos_set_file(&a->at, e->file.name, e->file.name_len, e->file.offset);
     if (gtid_set_is_empty(&a->at.set) && !a->by_file)
@@ -1173,12 +1318,9 @@ static bool take_payload(struct assemble *a, const struct event *e, bool *ret_mo
     return ok;
 }
 
-bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *ret_moved, struct err *err)
+static bool take_event(struct assemble *a, const struct event *event, bool *ret_moved, struct err *err)
 {
-    struct event e;
-    *ret_moved = false;
-    if (!event_decode(data, len, &a->query, &e, err))
-        return false;
+    const struct event e = *event;
     if (a->group.open && e.kind != EVENT_GTID)
         a->group.bytes += e.header.size;
 
@@ -1199,4 +1341,29 @@ bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *r
     case EVENT_ROWS: return take_rows(a, &e, err);
     }
     return true;
+}
+
+/* "bin.000001:4711", and where the server does not say, where the group begins. */
+static bool unreadable_event(const struct assemble *a, const struct event_header *h, struct err *err)
+{
+    struct err why = *err;
+    char at[128];
+    if (why.kind != ERR_HALT)
+        return false;
+    if (h->next_pos >= h->size && h->size > 0 && a->file != NULL)
+        return err_set(err, why.kind, why.code, "%s at %s:%u", why.text, a->file, h->next_pos - h->size);
+    return err_set(err, why.kind, why.code, "%s behind %s", why.text, pos_print_file(&a->at, at, sizeof(at)));
+}
+
+bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *ret_moved, struct err *err)
+{
+    struct event e;
+    *ret_moved = false;
+    if (!event_decode(data, len, &a->query, &e, err))
+        return unreadable_event(a, &e.header, err);
+    if (!take_event(a, &e, ret_moved, err))
+        return false;
+    if (!a->begin_again)
+        return true;
+    return err_set(err, ERR_STOPPED, 0, "the stream has to begin again, with a known definition");
 }

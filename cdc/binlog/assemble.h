@@ -39,7 +39,7 @@ struct assemble_options {
     /* Likewise; the server no longer has what this feed has read of it. */
     void (*lose)(void *arg, size_t feed, const char *why);
     /* The feed's table as it is now, and a position of which all that *ret_table does not show of the log lies behind:
-     * *ret_at is initialised and is overwritten. ERR_HALT concerns this feed; anything else ends assemble_event(), and
+     * *ret_at is initialised and is overwritten. ERR_HALT concerns this feed; anything else ends the call, and
      * the stream has to begin again. NULL: the definition in the link holds for ever. */
     bool (*describe)(void *arg, size_t feed, struct table **ret_table, struct pos *ret_at, struct err *err);
     /* A transaction of this feed's own link has passed; it is put too if it holds markers. */
@@ -59,6 +59,9 @@ bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uin
 void assemble_leave(struct assemble *a, size_t feed);
 bool assemble_serves(const struct assemble *a, size_t feed);
 
+/* Reads the definitions of those feeds that have been resumed, before the stream is opened: one that is only read when
+ * rows come costs a new stream then. As describe(). */
+bool assemble_renew(struct assemble *a, struct err *err);
 /* A stream is going to be opened: forgets what is unfinished and says where it must begin so that no feed
  * misses anything. False, and no position, if there is no feed to serve. */
 bool assemble_start(struct assemble *a, struct pos *ret_from);
@@ -68,7 +71,8 @@ void assemble_opened(struct assemble *a, const char *server, bool by_file);
 /* Would this feed alone have made the stream begin where it did? */
 bool assemble_is_first(const struct assemble *a, size_t feed);
 
-/* The next event. *ret_moved: assemble_pos() is another one now. ERR_HALT concerns all feeds. */
+/* The next event. *ret_moved: assemble_pos() is another one now. ERR_HALT concerns all feeds. ERR_STOPPED: the stream has
+ * to begin again at assemble_start(). */
 bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *ret_moved, struct err *err);
 
 /* All up to here has been put. */

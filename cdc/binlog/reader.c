@@ -57,6 +57,7 @@ struct reader {
     struct outlet *outlets;
     struct stream *stream;
     struct dbconn *sql; /* for tables' definitions; closed but for that moment */
+    bool keeps_sql;     /* several are read */
     struct assemble *assemble;
     struct backoff backoff;
     bool undescribed; /* the stream can be had, a definition could not: moving is no success then */
@@ -273,7 +274,8 @@ static bool describe(void *arg, size_t i, struct table **ret_table, struct pos *
     const struct feed *f = r->outlets[i].feed;
     const struct table *t = f->link->table[f->from];
     bool ok = dbconn_open(r->sql, DEFINITION_LOCK_S, err) && load_table(r, t, ret_table, ret_at, err);
-    dbconn_close(r->sql);
+    if (!r->keeps_sql)
+        dbconn_close(r->sql);
     r->undescribed = !ok && err->kind != ERR_HALT;
     if (ok)
         log_debug("link %s: columns of %s.%s read again", f->link->name, t->db, t->name);
@@ -445,11 +447,22 @@ static bool handle_failure(struct reader *r, const struct err *err)
 
 /* ---- the stream ---- */
 
+static bool renew_definitions(struct reader *r, struct err *err)
+{
+    r->keeps_sql = true;
+    bool ok = assemble_renew(r->assemble, err);
+    r->keeps_sql = false;
+    dbconn_close(r->sql);
+    return ok;
+}
+
 static bool open_stream(struct reader *r, struct err *err)
 {
     struct pos from = POS_INIT;
     struct server_stats *stats = r->options.stats;
     bool ok = true;
+    if (!renew_definitions(r, err))
+        return false;
     if (!assemble_start(r->assemble, &from)) {
         pos_done(&from);
         return err_set(err, ERR_STOPPED, 0, "no feed to serve");

@@ -175,12 +175,12 @@ static bool has_signedness(uint8_t type)
            type == ROWS_YEAR || type == ROWS_NEWDECIMAL;
 }
 
-/* One bit for each numeric column, YEAR among them, highest bit first; 1 is unsigned. */
+/* One bit for each numeric column, YEAR among them, highest bit first; 1 is unsigned. Of the first n columns. */
 static bool check_signedness(struct cursor c, const struct rows_column *columns, const struct table *t,
-                             struct err *err)
+                             size_t n, struct err *err)
 {
     size_t bit = 0;
-    for (size_t i = 0; i < t->ncolumns; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (!has_signedness(columns[i].type))
             continue;
         if (bit / 8 >= cursor_left(&c))
@@ -193,9 +193,9 @@ static bool check_signedness(struct cursor c, const struct rows_column *columns,
     return true;
 }
 
-static bool check_names(struct cursor c, const struct table *t, struct err *err)
+static bool check_names(struct cursor c, const struct table *t, size_t n, struct err *err)
 {
-    for (size_t i = 0; i < t->ncolumns; i++) {
+    for (size_t i = 0; i < n; i++) {
         size_t len = (size_t)cursor_lenenc(&c);
         const char *name = (const char *)cursor_bytes(&c, len);
         if (name == NULL || strlen(t->columns[i].name) != len ||
@@ -207,7 +207,7 @@ static bool check_names(struct cursor c, const struct table *t, struct err *err)
 
 /* The optional metadata: type 1, length, value. 1 signedness, 4 names; the rest says nothing that is used. */
 static bool check_optional(const struct event_table_map *map, const struct rows_column *columns,
-                           const struct table *t, struct err *err)
+                           const struct table *t, size_t n, struct err *err)
 {
     struct cursor c = cursor_of(map->optional, map->optional_len);
     while (cursor_left(&c) > 0) {
@@ -216,9 +216,9 @@ static bool check_optional(const struct event_table_map *map, const struct rows_
         const uint8_t *data = cursor_bytes(&c, len);
         if (data == NULL)
             return err_set(err, ERR_HALT, 0, "malformed table map of %s.%s", t->db, t->name);
-        if (type == 1 && !check_signedness(cursor_of(data, len), columns, t, err))
+        if (type == 1 && !check_signedness(cursor_of(data, len), columns, t, n, err))
             return false;
-        if (type == 4 && !check_names(cursor_of(data, len), t, err))
+        if (type == 4 && !check_names(cursor_of(data, len), t, n, err))
             return false;
     }
     return true;
@@ -227,10 +227,8 @@ static bool check_optional(const struct event_table_map *map, const struct rows_
 bool rows_check_table(const struct event_table_map *map, const struct rows_column *columns,
                       const struct table *table, struct err *err)
 {
-    if (map->ncolumns != table->ncolumns)
-        return err_set(err, ERR_HALT, 0, "columns of %s.%s changed: the log has %zu, the table %zu" MEND,
-                       table->db, table->name, map->ncolumns, table->ncolumns);
-    for (size_t i = 0; i < table->ncolumns; i++) {
+    size_t common = map->ncolumns < table->ncolumns ? map->ncolumns : table->ncolumns;
+    for (size_t i = 0; i < common; i++) {
         if (!fits(&table->columns[i], columns[i].type))
             return changed(table, err, "another type: ", table->columns[i].name);
         if (is_old_fraction(&table->columns[i], columns[i].type))
@@ -239,7 +237,7 @@ bool rows_check_table(const struct event_table_map *map, const struct rows_colum
                            " ... FORCE renews it",
                            table->columns[i].name, table->db, table->name);
     }
-    return check_optional(map, columns, table, err);
+    return check_optional(map, columns, table, common, err);
 }
 
 /* The value's own bytes, without the length in front of it. */

@@ -75,8 +75,8 @@ struct rows_want {
 /* The map's columns into ret_columns[map->ncolumns]. ERR_HALT on a type nobody knows. */
 bool rows_columns(const struct event_table_map *map, struct rows_column *ret_columns, struct err *err);
 
-/* Does the table still look as information_schema described it? As far as the map tells: number and kind of
- * columns always, signedness and names with binlog_row_metadata. ERR_HALT "columns of db.table changed: ...". */
+/* Does the table still look as information_schema described it? As far as the map tells: the columns' kinds
+ * always, signedness and names with binlog_row_metadata. One of the two may have columns behind those of the other. ERR_HALT "columns of db.table changed: ...". */
 bool rows_check_table(const struct event_table_map *map, const struct rows_column *columns,
                       const struct table *table, struct err *err);
 

@@ -152,6 +152,7 @@ struct subject {
     const char *default_db;
     size_t default_db_len;
     const char *db, *table;
+    bool any; /* every table of its database is */
 };
 
 static bool name_is(const struct token *t, const char *name)
@@ -181,8 +182,9 @@ static bool take_name(struct lexer *l, struct token first, const struct subject 
     }
     if (n == 1)
         return strlen(s->db) == s->default_db_len &&
-               strncasecmp(s->db, s->default_db, s->default_db_len) == 0 && name_is(&part[0], s->table);
-    return n == 2 && name_is(&part[0], s->db) && name_is(&part[1], s->table);
+               strncasecmp(s->db, s->default_db, s->default_db_len) == 0 &&
+               (s->any || name_is(&part[0], s->table));
+    return name_is(&part[0], s->db) && (s->any || (n == 2 && name_is(&part[1], s->table)));
 }
 
 static const char *const no_words[] = {NULL};
@@ -197,6 +199,10 @@ static bool target_is(struct lexer *l, const struct subject *s)
 /* Is the table named before one of these words comes, outside of parentheses? */
 static bool names_before(struct lexer *l, const struct subject *s, const char *const *ends)
 {
+    /* Reserved on both servers: no table's name without quotes. */
+    static const char *const reserved[] = {"FROM",  "USING", "JOIN",         "INNER",   "LEFT",
+                                           "RIGHT", "OUTER", "CROSS",        "NATURAL", "STRAIGHT_JOIN",
+                                           "ON",    "AS",    "LOW_PRIORITY", "IGNORE",  NULL};
     int depth = 0;
     for (struct token t = next(l); t.kind != TOKEN_END; t = next(l)) {
         if (is_symbol(&t, '('))
@@ -205,7 +211,7 @@ static bool names_before(struct lexer *l, const struct subject *s, const char *c
             depth--;
         else if (depth == 0 && is_any(&t, ends))
             return false;
-        else if (is_name(&t) && take_name(l, t, s))
+        else if (is_name(&t) && !is_any(&t, reserved) && take_name(l, t, s))
             return true;
     }
     return false;
@@ -218,19 +224,25 @@ static enum statement_effect effect_if(bool named, enum statement_effect effect)
     return named ? effect : STATEMENT_HARMLESS;
 }
 
-/* Reads one clause of ALTER TABLE to its comma. Does it leave all columns as they are? */
+/* Reads one clause of ALTER TABLE to its comma. Does it leave all columns what and where they are? New ones at the end
+ * do no harm; ALTER c is about its default. */
 static bool clause_spares_columns(struct lexer *l)
 {
-    static const char *const spares[] = {"ENABLE",  "DISABLE",        "ALGORITHM",  "LOCK", "ENGINE",
-                                         "COMMENT", "AUTO_INCREMENT", "ROW_FORMAT", NULL};
+    static const char *const spares[] = {"ENABLE",  "DISABLE",        "ALGORITHM",  "LOCK",  "ENGINE",
+                                         "COMMENT", "AUTO_INCREMENT", "ROW_FORMAT", "ALTER", "FORCE",
+                                         NULL};
+    static const char *const moves[] = {"FIRST", "AFTER", NULL};
     static const char *const verbs[] = {"ADD", "DROP", "RENAME", NULL};
     static const char *const others[] = {"INDEX",   "KEY",     "UNIQUE",     "FULLTEXT", "SPATIAL",
                                          "PRIMARY", "FOREIGN", "CONSTRAINT", "CHECK",    NULL};
     struct token t = next(l), object = peek(l);
-    bool spares_all = is_any(&t, spares) || (is_any(&t, verbs) && is_any(&object, others));
-    for (int depth = 0; t.kind != TOKEN_END && !(depth == 0 && is_symbol(&t, ',')); t = next(l))
+    bool of_others = is_any(&t, verbs) && is_any(&object, others), adds = is(&t, "ADD"), moved = false;
+    bool spares_all = is_any(&t, spares);
+    for (int depth = 0; t.kind != TOKEN_END && !(depth == 0 && is_symbol(&t, ',')); t = next(l)) {
         depth += is_symbol(&t, '(') ? 1 : is_symbol(&t, ')') ? -1 : 0;
-    return spares_all;
+        moved = moved || (depth == 0 && is_any(&t, moves));
+    }
+    return spares_all || of_others || (adds && !moved);
 }
 
 /* l stands behind ALTER TABLE. */
@@ -298,6 +310,30 @@ static enum statement_effect drop(struct lexer *l, const struct subject *s)
     return STATEMENT_HARMLESS; /* INDEX and TEMPORARY TABLE among them */
 }
 
+/* RENAME TABLE a TO b, c TO d ... */
+static enum statement_effect rename_tables(struct lexer *l, const struct subject *s)
+{
+    bool gone = false, back = false;
+    if (!take(l, "TABLE") && !take(l, "TABLES"))
+        return STATEMENT_HARMLESS; /* USER */
+    take_all(l, condition);
+    for (struct token t = next(l); t.kind != TOKEN_END; t = next(l)) {
+        if (is_name(&t) && take_name(l, t, s)) {
+            gone = true;
+            back = false;
+        }
+        for (t = peek(l); t.kind != TOKEN_END && !is_symbol(&t, ','); t = peek(l)) {
+            next(l);
+            if (is(&t, "TO") && target_is(l, s))
+                back = true;
+        }
+        next(l);
+    }
+    if (!gone)
+        return effect_if(back, STATEMENT_REPLACES); /* there was none under its name */
+    return back ? STATEMENT_SWAPS : STATEMENT_REPLACES;
+}
+
 static enum statement_effect create(struct lexer *l, const struct subject *s)
 {
     bool replace = take(l, "OR") && take(l, "REPLACE");
@@ -327,10 +363,23 @@ static enum statement_effect load(struct lexer *l, const struct subject *s)
     return STATEMENT_HARMLESS;
 }
 
-/* The verb; SET STATEMENT variable = value FOR verb is what stands behind FOR. */
+static const char *const writers[] = {"INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", NULL};
+
+/* The verb; SET STATEMENT variable = value FOR verb is what stands behind FOR. ANALYZE runs a statement, too. */
 static struct token verb(struct lexer *l)
 {
+    static const char *const analyze[] = {"FORMAT", "JSON", "TRADITIONAL", "TREE", NULL};
     struct token t = next(l);
+    if (is(&t, "ANALYZE") || is(&t, "EXPLAIN")) {
+        struct lexer behind = *l;
+        struct token run = next(&behind);
+        while (is_any(&run, analyze) || is_symbol(&run, '='))
+            run = next(&behind);
+        if (is_any(&run, writers)) {
+            *l = behind;
+            return run;
+        }
+    }
     if (is(&t, "SET") && take(l, "STATEMENT")) {
         do
             t = next(l);
@@ -340,31 +389,41 @@ static struct token verb(struct lexer *l)
     return t;
 }
 
+/* Rows that were written and logged as text. */
+static enum statement_effect dml(struct lexer *l, const struct token *verb, const struct subject *s)
+{
+    static const char *const update_ends[] = {"SET", NULL}, *const delete_ends[] = {"WHERE", NULL};
+    const struct subject near = {s->default_db, s->default_db_len, s->db, s->table, .any = true};
+
+    if (is(verb, "INSERT") || is(verb, "REPLACE"))
+        return insert(l, &near);
+    if (is(verb, "LOAD"))
+        return load(l, &near);
+    if (is(verb, "WITH"))
+        return effect_if(names(l, &near), STATEMENT_WRITES);
+    return effect_if(names_before(l, &near, is(verb, "UPDATE") ? update_ends : delete_ends),
+                     STATEMENT_WRITES);
+}
+
 enum statement_effect statement_effect(const char *sql, size_t len, const char *default_db,
                                        size_t default_db_len, const char *db, const char *table)
 {
-    static const char *const update_ends[] = {"SET", NULL}, *const delete_ends[] = {"WHERE", NULL};
+    /* Logged only if they ran a function that writes, and it does not stand here what. */
+    static const char *const calls[] = {"SELECT", "DO", "CALL", NULL};
     struct lexer l = {sql, sql + len};
-    struct subject s = {default_db, default_db_len, db, table};
+    struct subject s = {default_db, default_db_len, db, table, .any = false};
     struct token t = verb(&l);
 
-    if (is(&t, "INSERT") || is(&t, "REPLACE"))
-        return insert(&l, &s);
-    if (is(&t, "UPDATE"))
-        return effect_if(names_before(&l, &s, update_ends), STATEMENT_WRITES);
-    if (is(&t, "DELETE"))
-        return effect_if(names_before(&l, &s, delete_ends), STATEMENT_WRITES);
-    if (is(&t, "LOAD"))
-        return load(&l, &s);
-    if (is(&t, "WITH"))
-        return effect_if(names(&l, &s), STATEMENT_WRITES);
+    if (is_any(&t, writers))
+        return dml(&l, &t, &s);
+    if (is_any(&t, calls))
+        return STATEMENT_WRITES;
     if (is(&t, "TRUNCATE"))
         return effect_if(names(&l, &s), STATEMENT_EMPTIES);
     if (is(&t, "DROP"))
         return drop(&l, &s);
     if (is(&t, "RENAME"))
-        return take(&l, "TABLE") || take(&l, "TABLES") ? effect_if(names(&l, &s), STATEMENT_REPLACES)
-                                                       : STATEMENT_HARMLESS;
+        return rename_tables(&l, &s);
     if (is(&t, "ALTER"))
         return alter(&l, &s);
     if (is(&t, "CREATE"))

@@ -3,8 +3,10 @@
  * followed. Pure.
  *
  * Row events tell of rows. These statements tell that rows may have changed, or
- * the table, without any. Text alone cannot tell what a trigger, a view or a
- * foreign key does: with binlog_format = ROW nothing of that comes as a statement.
+ * the table, without any. Text does not tell what a trigger, a view or a foreign key does, so a
+ * statement that writes any table of the same database may have written this one, and so may a
+ * function that was called, wherever it is. Those of other databases are not suspected: monitoring tools write there
+ * every second, in this very format. With binlog_format = ROW nothing of all that comes as a statement.
  */
 #ifndef BINLOG_STATEMENT_H
 #define BINLOG_STATEMENT_H
@@ -25,10 +27,12 @@ enum statement_kind {
 
 enum statement_effect {
     STATEMENT_HARMLESS,
-    STATEMENT_ALTERS, /* columns may be others, or elsewhere; the rows are the same. Indexes alone are harmless */
-    STATEMENT_WRITES,   /* DML */
+    STATEMENT_ALTERS, /* columns may be others, or elsewhere; the rows are the same. Harmless are indexes, and columns
+                         behind all that were there */
+    STATEMENT_WRITES,   /* DML, or what may be */
     STATEMENT_EMPTIES,  /* TRUNCATE, of a partition too */
     STATEMENT_REPLACES, /* dropped, renamed, created anew, exchanged */
+    STATEMENT_SWAPS,    /* renamed, and another one renamed to its name, at once */
 };
 
 enum statement_kind statement_kind(const char *sql, size_t len);

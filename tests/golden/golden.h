@@ -278,6 +278,8 @@ static inline void golden_print_tx(struct buf *out, const struct link *l, const 
         buf_addf(out, " rows_done %llu", (unsigned long long)tx->rows_done);
     if (tx->marker > 0)
         buf_addf(out, " marker %llu", (unsigned long long)tx->marker);
+    if (tx->gap != NULL)
+        buf_addf(out, " gap: %s", tx->gap);
     buf_addc(out, '\n');
     for (size_t i = 0; i < tx->nchanges; i++) {
         const struct change *c = &tx->changes[i];

@@ -40,6 +40,7 @@ struct run {
     enum definition { AS_IT_WAS, NARROWED, GONE, OF_THE_END } definition;
     size_t ndescribed;
     size_t describe_fails; /* this call of all, the first being 1 */
+    uint64_t end;          /* OF_THE_END: the sequence number */
 };
 
 static bool run_put(void *arg, size_t feed, struct tx *tx)
@@ -137,7 +138,7 @@ static bool run_describe(void *arg, size_t feed, struct table **ret_table, struc
         narrow_name(*ret_table);
     pos_copy(ret_at, assemble_pos(r->assemble));
     if (r->definition == OF_THE_END)
-        pos_add_gtid(ret_at, &(struct gtid){.kind = GTID_MARIADB, .domain = 0, .server = 1, .seq = 1000000});
+        pos_add_gtid(ret_at, &(struct gtid){.kind = GTID_MARIADB, .domain = 0, .server = 1, .seq = r->end});
     return true;
 }
 
@@ -146,12 +147,14 @@ static void run_open(struct run *r, const char *base, size_t part_rows)
     bool describes = r->describes;
     enum definition definition = r->definition;
     size_t describe_fails = r->describe_fails;
+    uint64_t end = r->end;
     struct assemble_feed feeds[16];
     *r = (struct run){.refuse_after = SIZE_MAX,
                       .base = base,
                       .describes = describes,
                       .definition = definition,
-                      .describe_fails = describe_fails};
+                      .describe_fails = describe_fails,
+                      .end = end};
     golden_links_load(&r->links, base);
     golden_log_open(&r->log, base);
     for (size_t i = 0; i < r->links.nlinks; i++)
@@ -404,14 +407,14 @@ static void test_altered_table(void **state)
     assert_int_equal(count(&r, "id=\"80\" name=\"one column more\""), 2);
     assert_int_equal(count(&r, "insert id=81\n"), 2);
     assert_int_equal(count(&r, "the log has"), 0);
-    assert_int_equal(count(&r, "was altered twice"), 0);
+    assert_int_equal(count(&r, "was altered"), 0);
     assert_int_equal(count(&r, "halted: column name of app.users was dropped or renamed\n"), 2);
     run_close(&r);
 
     r = (struct run){0}; /* the definition that never changes */
     print(&r, GROUPS);
-    assert_int_equal(count(&r, "insert id=80\n"), 0);
-    assert_int_equal(count(&r, "halted: columns of app.users changed: the log has 7, the table 6;"), 2);
+    assert_int_equal(count(&r, "id=\"80\" name=\"one column more\""), 2); /* the new column stands last */
+    assert_int_equal(count(&r, "insert id=81\n"), 2);
     run_close(&r);
 }
 
@@ -433,16 +436,32 @@ static void test_definition_that_does_not_fit(void **state)
     run_close(&r);
 }
 
-/* Read when the log has long gone on: rows before an ALTER were read as those behind it. */
+/* Read when the log has long gone on, as after a restart. Rows before an ALTER are not read by a definition of behind
+ * it, and it is said that there were some; those of a table that was never altered, and those behind the last ALTER, come
+ * as always. */
 static void test_definition_of_later(void **state)
 {
     (void)state;
-    struct run r = {.describes = true, .definition = OF_THE_END};
-    print(&r, GROUPS);
-    /* Behind the rows of id 72; not behind those of id 80 and the resume that follows the halt. */
-    assert_int_equal(count(&r, "app.users was altered twice"), 4);
-    assert_int_equal(count(&r, "pairs: halted: "), 0);
+    struct run plain = {.describes = true};
+    print(&plain, GROUPS);
+    /* Before the DROP TABLE at the end of the log. */
+    struct run r = {
+        .describes = true, .definition = OF_THE_END, .end = assemble_pos(plain.assemble)->gtids[0].seq - 1};
+    size_t begun = 1;
+    run_open(&r, GROUPS, 500);
+    for (run_begin_all(&r); !run_all(&r); run_begin(&r))
+        assert_true(++begun < 20);
+    assert_true(begun > 3);
+    assert_int_equal(count(&r, "insert id=1\n"), 0);
+    assert_int_equal(count(&r, "insert id=72\n"), 0);
+    assert_true(count(&r, "gap: app.users was altered while its log was not read") > 20);
+    assert_int_equal(count(&r, "insert id=81\n"), 2);
+    assert_int_equal(count(&r, "insert a=1,b=x\n"), 1);
+    assert_int_equal(count(&r, "pairs: tx "), count(&plain, "pairs: tx "));
+    assert_int_equal(count(&r, "halted: column name of app.users was dropped or renamed\n"), 2);
+    assert_int_equal(count(&r, "users: echo "), count(&plain, "users: echo "));
     run_close(&r);
+    run_close(&plain);
 }
 
 /* The nth definition cannot be had for now: nothing is lost, nothing comes twice. */

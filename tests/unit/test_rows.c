@@ -279,7 +279,10 @@ static void test_table_check(void **state)
     } cases[] = {
         {"\x03\x0f", 2, "\xa0\x00", 2, "", 0, NULL},
         {"\x03\xfc", 2, "\x02", 1, "", 0, NULL}, /* TEXT for VARCHAR */
-        {"\x03", 1, "", 0, "", 0, "the log has 1, the table 2"},
+        {"\x03", 1, "", 0, "", 0, NULL},         /* before a column was added behind it */
+        {"\x03\x0f\x01", 3, "\xa0\x00", 2, "\1\1\x40\4\14\2id\4name\3new", 17, NULL},
+        {"\x03", 1, "", 0, "\1\1\0\4\3\2id", 8, NULL},
+        {"\x03", 1, "", 0, "\1\1\0\4\3\2di", 8, "gone or moved: id"},
         {"\x08\x0f", 2, "\xa0\x00", 2, "", 0, "another type: id"}, /* BIGINT now */
         {"\x03\x0c", 2, "", 0, "", 0, "another type: name"},
         {"\x03\x0f", 2, "\xa0\x00", 2, "\1\1\0\4\10\2id\4name", 13, NULL},
@@ -288,7 +291,7 @@ static void test_table_check(void **state)
         {"\x03\x0f", 2, "\xa0\x00", 2, "\4\x40\2id", 5, "malformed"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct rows_column col[2];
+        struct rows_column col[3];
         struct err err = ERR_INIT;
         struct event_table_map m = map_of(cases[i].types, cases[i].ntypes, cases[i].meta, cases[i].meta_len,
                                           cases[i].optional, cases[i].optional_len);
