@@ -681,7 +681,7 @@ static void take_held(struct assemble *a, struct source *s, const struct xid *xi
     if (h != NULL)
         drop_held(s, h);
     if (lost)
-        halt_for(a, s,
+        note_gap(a, s,
                  h == NULL
                      ? "may have been written by an XA transaction whose rows stand before the place where "
                        "reading began"
@@ -712,7 +712,7 @@ static bool prepare_xa(struct assemble *a, const struct event *e, bool *ret_move
     }
     for (size_t i = 0; i < a->nsources && e->xa.one_phase; i++)
         if (a->sources[i].served && a->sources[i].too_large)
-            halt_for(a, &a->sources[i],
+            note_gap(a, &a->sources[i],
                      "was written by an XA transaction of more rows than can be held until its commit");
     return end_group(a, &e->header, COMMITTED, ret_moved, err);
 }
