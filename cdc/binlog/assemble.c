@@ -1061,11 +1061,12 @@ static const struct value *key_after(struct assemble *a, const struct link *link
     return row;
 }
 
+/* partial: a field that the after image lacks may have changed. */
 static bool take_update(struct assemble *a, struct source *s, const struct value *before,
-                        const struct value *after)
+                        const struct value *after, bool partial)
 {
-    bool incomplete = is_incomplete(s->link, before) || is_incomplete(s->link, after);
-    if (is_unchanged(s->link, before, after))
+    bool lacks = is_incomplete(s->link, after), incomplete = lacks || is_incomplete(s->link, before);
+    if (is_unchanged(s->link, before, after) && !(partial && lacks))
         return true;
     const struct value *key_row = key_after(a, s->link, before, after);
     if (same_key(s->link, before, key_row))
@@ -1125,7 +1126,7 @@ static bool take_row(struct assemble *a, struct source *s, const struct event *e
 
     bool ok;
     if (r->op == EVENT_UPDATE)
-        ok = take_update(a, s, row[0], row[1]);
+        ok = take_update(a, s, row[0], row[1], r->partial);
     else if (r->op == EVENT_INSERT)
         ok = add_change(s, row[0], NULL, row[0], is_incomplete(s->link, row[0]));
     else

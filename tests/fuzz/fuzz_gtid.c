@@ -55,8 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     char *first = input_string(&in), *second = input_string(&in);
     struct pos a, b;
-    struct gtid one;
-    gtid_parse(first, &one);
     bool a_ok = parse(first, &a), b_ok = parse(second, &b);
     if (a_ok)
         check_print(&a);
