@@ -3,7 +3,9 @@
  *
  * Literals follow the column's kind on the side that is written, so that a
  * server converts nothing on the way: numbers bare, their characters checked;
- * text, dates and labels quoted; bytes in hex. FLOAT and DOUBLE get an exponent,
+ * text, dates and labels quoted; bytes in hex. Text of a column that is not UTF-8 comes and goes as
+ * the bytes of its character set, which charset.h knows in both directions; a server would read and write some
+ * characters in another way than the row images are read, or as a '?'. FLOAT and DOUBLE get an exponent,
  * which makes the literal a double and not a DECIMAL: only so does it meet the
  * same bits again in a WHERE.
  *
@@ -28,7 +30,7 @@
 #include "cdc/base/mem.h"
 #include "cdc/db/dbconn.h"
 
-enum { ER_BAD_NULL = 1048 };
+enum { ER_BAD_NULL = 1048, ER_DATA_TOO_LONG = 1406 };
 
 static bool is_sealed(const struct field *f, enum side side)
 {
@@ -85,6 +87,25 @@ static bool add_number(const struct column *c, const struct value *v, struct buf
     return true;
 }
 
+/* In the bytes of the column's own character set: "_latin1 x'e9'". */
+static bool add_converted(const struct column *c, const struct value *v, struct buf *out, struct err *err)
+{
+    struct buf bytes = BUF_INIT;
+    bool ok = true;
+
+    if (!charset_from_utf8(c->convert, v->data, v->len, &bytes))
+        ok = err_set(err, ERR_ROW, 0, "character set %s of column %s lacks a character of the value",
+                     c->charset, c->name);
+    else if (c->large_text && c->length > 0 && bytes.len > c->length)
+        ok = err_set(err, ERR_ROW, ER_DATA_TOO_LONG, "the value is longer than column %s", c->name);
+    if (ok) {
+        buf_addf(out, "_%s", c->charset);
+        db_quote_coded(out, bytes.data != NULL ? bytes.data : "", bytes.len);
+    }
+    buf_done(&bytes);
+    return ok;
+}
+
 static bool add_by_kind(const struct column *c, const struct value *v, struct buf *out, struct err *err)
 {
     switch (c->kind) {
@@ -95,14 +116,22 @@ static bool add_by_kind(const struct column *c, const struct value *v, struct bu
     case COL_BIT:
     case COL_YEAR: return add_number(c, v, out, err);
     case COL_BINARY:
+    case COL_VECTOR:
     case COL_GEOMETRY: db_quote_bytes(out, v->data, v->len); return true;
+    case COL_TEXT:
+        if (c->convert != NULL)
+            return add_converted(c, v, out, err);
+        db_quote_text(out, v->data, v->len);
+        return true;
     case COL_DATE:
     case COL_TIME:
     case COL_DATETIME:
     case COL_TIMESTAMP:
-    case COL_TEXT:
     case COL_ENUM:
     case COL_SET:
+    case COL_UUID:
+    case COL_INET4:
+    case COL_INET6:
     case COL_JSON: db_quote_text(out, v->data, v->len); return true;
     case COL_OTHER: break;
     }
@@ -125,23 +154,53 @@ static bool add_sealed(const struct field *f, enum side side, const struct value
     return ok;
 }
 
-bool sqlgen_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
-                    struct err *err)
+/* Why a value that is not VALUE_SET cannot be written; v is of the other side. */
+static bool unwritable(const struct field *f, const struct column *c, const struct value *v, struct err *err)
+{
+    if (v->state == VALUE_MISSING)
+        return err_set(err, ERR_ROW, 0, "the value for column %s is not known", c->name);
+    if (f->keys != NULL)
+        return err_set(err, ERR_ROW, 0, "no key opens the value for column %s", c->name);
+    return err_set(err, ERR_ROW, 0,
+                   "the value for column %s is no text of the character set that it has on the other side",
+                   c->name);
+}
+
+/* As it is looked for, or stored. */
+static bool add_literal(const struct field *f, enum side side, const struct value *v, bool stored,
+                        struct buf *out, struct err *err)
 {
     const struct column *c = f->column[side];
+    const char *why;
 
-    switch (v->state) {
-    case VALUE_NULL:
+    if (v->state == VALUE_NULL) {
         /* An old TIMESTAMP column would take NULL and put the time of day in its place. */
         if (!c->nullable)
             return err_set(err, ERR_ROW, ER_BAD_NULL, "column %s cannot be NULL", c->name);
         buf_adds(out, "NULL");
         return true;
-    case VALUE_MISSING: return err_set(err, ERR_ROW, 0, "the value for column %s is not known", c->name);
-    case VALUE_SEALED: return err_set(err, ERR_ROW, 0, "no key opens the value for column %s", c->name);
-    case VALUE_SET: break;
     }
-    return is_sealed(f, side) ? add_sealed(f, side, v, out, err) : add_by_kind(c, v, out, err);
+    if (v->state != VALUE_SET)
+        return unwritable(f, c, v, err);
+    if (is_sealed(f, side))
+        return add_sealed(f, side, v, out, err);
+    if (stored && !column_holds(c, v->data, v->len, &why))
+        return err_set(err, ERR_ROW, ER_DATA_TOO_LONG, "column %s cannot hold the value: %s", c->name, why);
+    return add_by_kind(c, v, out, err);
+}
+
+bool sqlgen_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
+                    struct err *err)
+{
+    return add_literal(f, side, v, true, out, err);
+}
+
+/* The text that stands behind the bytes of a SELECT; false if they are none. */
+static bool to_text(const struct column *c, const char **text, size_t *len, struct arena *arena)
+{
+    if (c->kind != COL_TEXT || c->convert == NULL)
+        return true;
+    return charset_to_utf8(c->convert, *text, *len, arena, text, len);
 }
 
 void sqlgen_value(const struct field *f, enum side side, const char *text, size_t len, struct arena *arena,
@@ -154,16 +213,17 @@ void sqlgen_value(const struct field *f, enum side side, const char *text, size_
         return;
     }
     text = arena_copy(arena, text, len);
-    if (!is_sealed(f, side)) {
+    if (!to_text(f->column[side], &text, &len, arena))
+        *ret_value = (struct value){text, (uint32_t)len, VALUE_SEALED};
+    else if (!is_sealed(f, side))
         column_canonical(f->column[side], text, len, arena, ret_value);
-        return;
-    }
-    if (cipher_open(f->keys, f->encoding, text, len, &plain))
+    else if (cipher_open(f->keys, f->encoding, text, len, &plain))
         *ret_value = (struct value){arena_copy(arena, plain.data != NULL ? plain.data : "", plain.len),
                                     (uint32_t)plain.len, VALUE_SET};
     else
         *ret_value = (struct value){text, (uint32_t)len, VALUE_SEALED};
     buf_done(&plain);
+    field_canonical(f, side, arena, ret_value);
 }
 
 /* ---- Parts of statements ---- */
@@ -191,10 +251,18 @@ static void add_column_name(const struct field *f, enum side side, struct buf *o
 /* What is selected must come as the text that column_canonical() expects. */
 static void add_select_expr(const struct field *f, enum side side, struct buf *out)
 {
+    const struct column *c = f->column[side];
+
+    if (c->kind == COL_TEXT && c->convert != NULL) {
+        buf_adds(out, "CAST(");
+        add_column_name(f, side, out);
+        buf_adds(out, " AS BINARY)");
+        return;
+    }
     add_column_name(f, side, out);
-    if (f->column[side]->kind == COL_BIT)
+    if (c->kind == COL_BIT)
         buf_adds(out, "+0"); /* bytes otherwise */
-    else if (f->column[side]->kind == COL_FLOAT || f->column[side]->kind == COL_DOUBLE)
+    else if (c->kind == COL_FLOAT || c->kind == COL_DOUBLE)
         buf_adds(out, "+0e0"); /* a FLOAT comes with six digits otherwise */
 }
 
@@ -218,7 +286,7 @@ static bool add_key_literal(const struct field *f, enum side side, const struct 
     if (is_sealed(f, side))
         return err_set(err, ERR_CONFIG, 0, "column %s is encrypted and cannot be part of the key",
                        f->column[side]->name);
-    return sqlgen_literal(f, side, v, out, err);
+    return add_literal(f, side, v, false, out, err);
 }
 
 /* An element of the list: "1" or "(1,'x')". */
@@ -482,8 +550,13 @@ bool sqlgen_update(const struct link *link, enum side side, const struct row_wri
         if (!must_write(link, i, row))
             continue;
         if (row->before[i].state == VALUE_SEALED) { /* it may be the last copy */
-            err_set(err, ERR_ROW, 0, "no key opens what stands in column %s: it is not overwritten",
-                    f->column[side]->name);
+            if (f->keys != NULL)
+                err_set(err, ERR_ROW, 0, "no key opens what stands in column %s: it is not overwritten",
+                        f->column[side]->name);
+            else
+                err_set(err, ERR_ROW, 0,
+                        "what stands in column %s is no text of its character set %s: it is not overwritten",
+                        f->column[side]->name, f->column[side]->charset);
             return fail_at(err, 0);
         }
         add_column_name(f, side, out);

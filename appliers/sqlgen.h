@@ -12,7 +12,8 @@
 
 /* One value as it stands in a statement for this side, sealed where it has to be.
  * ERR_ROW (no index) where it cannot be written: missing, sealed by a key we do not
- * have, NULL in a NOT NULL column, a number that is none. */
+ * have, NULL in a NOT NULL column, a number that is none, what the column would round or cut, a character that
+ * its character set lacks. */
 bool sqlgen_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
                     struct err *err);
 /* What a SELECT of sqlgen_lock() returned for the field, NULL for SQL NULL, to its

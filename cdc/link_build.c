@@ -146,36 +146,54 @@ static void misfit(struct build *b, enum check_level level, enum side from,
     buf_done(&mend);
 }
 
+#define QUARANTINED " would be quarantined"
+
 static void check_int(struct build *b, enum side from, const struct column *const column[2])
 {
     const struct column *s = column[from], *t = column[side_peer(from)];
     bool fits = s->is_unsigned == t->is_unsigned ? s->length <= t->length
                                                  : s->is_unsigned && s->length < t->length;
     if (!fits)
-        misfit(b, CHECK_WARN, from, column,
-               "a number that the narrower type cannot hold would be quarantined");
+        misfit(b, CHECK_WARN, from, column, "a number that the narrower type cannot hold" QUARANTINED);
+}
+
+/* Of both: digits before the point. */
+static bool is_larger(const struct column *s, const struct column *t)
+{
+    return s->precision - s->scale > t->precision - t->scale;
 }
 
 static void check_decimal(struct build *b, enum side from, const struct column *const column[2])
 {
     const struct column *s = column[from], *t = column[side_peer(from)];
     if (s->scale > t->scale)
-        misfit(b, CHECK_FAIL, from, column,
-               "digits behind the point would be rounded away, and the sides never equal");
-    else if (s->precision - s->scale > t->precision - t->scale || (t->is_unsigned && !s->is_unsigned))
+        misfit(b, CHECK_WARN, from, column, "a number with more digits behind the point" QUARANTINED);
+    if (is_larger(s, t) || (t->is_unsigned && !s->is_unsigned))
+        misfit(b, CHECK_WARN, from, column, "a number that the narrower type cannot hold" QUARANTINED);
+}
+
+/* FLOAT(M,D) and DOUBLE(M,D) keep D digits behind the point. */
+static void check_double(struct build *b, enum side from, const struct column *const column[2])
+{
+    const struct column *s = column[from], *t = column[side_peer(from)];
+    bool cut = t->precision > 0 && (s->precision == 0 || s->scale > t->scale || s->kind != t->kind);
+    if (cut || (s->kind == COL_DOUBLE && t->kind == COL_FLOAT))
         misfit(b, CHECK_WARN, from, column,
-               "a number that the narrower type cannot hold would be quarantined");
+               "a number with more digits than the other type keeps" QUARANTINED);
+    if ((t->precision > 0 && s->precision > 0 && is_larger(s, t)) || (t->is_unsigned && !s->is_unsigned))
+        misfit(b, CHECK_WARN, from, column, "a number that the narrower type cannot hold" QUARANTINED);
 }
 
 static void check_time(struct build *b, enum side from, const struct column *const column[2])
 {
     const struct column *s = column[from], *t = column[side_peer(from)];
     if (s->precision > t->precision)
-        misfit(b, CHECK_FAIL, from, column,
-               "digits of the fraction would be rounded away, and the sides never equal");
+        misfit(b, CHECK_WARN, from, column, "a time with more digits of a second" QUARANTINED);
     if (s->kind == COL_DATETIME && t->kind == COL_TIMESTAMP)
         misfit(b, CHECK_WARN, from, column,
-               "a TIMESTAMP ends in 2038 and is UTC, a DATETIME is carried over as if it were UTC");
+               "a DATETIME is carried over as if it were UTC, and one that a TIMESTAMP cannot hold (before "
+               "1970, "
+               "after 2038, no date of the calendar)" QUARANTINED);
 }
 
 static bool same_charset(const struct column *a, const struct column *b)
@@ -185,74 +203,197 @@ static bool same_charset(const struct column *a, const struct column *b)
 
 static bool holds_all_of_unicode(const struct column *c)
 {
-    return c->charset != NULL && (strcmp(c->charset, "utf8mb4") == 0 ||
+    return c->charset != NULL && (strcmp(c->charset, "utf8mb4") == 0 || strcmp(c->charset, "gb18030") == 0 ||
                                   strncmp(c->charset, "utf16", 5) == 0 || strcmp(c->charset, "utf32") == 0);
+}
+
+/* Bytes of the longest character. */
+static uint64_t widest_character(const struct column *c)
+{
+    static const struct {
+        const char *charset;
+        unsigned bytes;
+    } sets[] = {{"utf8mb4", 4}, {"gb18030", 4}, {"utf16", 4},   {"utf16le", 4}, {"utf32", 4}, {"utf8mb3", 3},
+                {"utf8", 3},    {"ujis", 3},    {"eucjpms", 3}, {"ucs2", 2},    {"big5", 2},  {"gbk", 2},
+                {"gb2312", 2},  {"euckr", 2},   {"sjis", 2},    {"cp932", 2}};
+    for (size_t i = 0; c->charset != NULL && i < sizeof(sets) / sizeof(sets[0]); i++)
+        if (strcmp(c->charset, sets[i].charset) == 0)
+            return sets[i].bytes;
+    return 1;
+}
+
+/* VARCHAR and CHAR are limited in characters, the TEXTs in bytes. */
+static bool text_may_be_longer(const struct column *s, const struct column *t)
+{
+    if (!t->large_text)
+        return s->length > t->length;
+    if (t->length >= UINT32_MAX || (s->large_text && same_charset(s, t) && s->length <= t->length))
+        return false;
+    return s->length * widest_character(t) > t->length;
+}
+
+static bool has_labels(const struct column *c) { return c->kind == COL_ENUM || c->kind == COL_SET; }
+
+static bool has_label(const struct column *c, const char *label)
+{
+    for (size_t i = 0; i < c->nlabels; i++)
+        if (strcmp(c->labels[i], label) == 0)
+            return true;
+    return false;
+}
+
+/* Can the target hold what the source's labels say? */
+static bool labels_fit(const struct column *s, const struct column *t)
+{
+    size_t longest = 0, all = 0;
+    for (size_t i = 0; i < s->nlabels; i++) {
+        size_t len = strlen(s->labels[i]);
+        if (has_labels(t) && !has_label(t, s->labels[i]))
+            return false;
+        longest = len > longest ? len : longest;
+        all += len + 1;
+    }
+    if (s->kind == COL_SET)
+        return t->kind == COL_SET || (t->kind == COL_TEXT && t->length >= all);
+    return has_labels(t) || t->length >= longest; /* the label '' of a SET is no label */
+}
+
+/* A type whose values print as one text of at most so many characters; 0 for others. */
+static uint64_t printed_length(const struct column *c)
+{
+    switch (c->kind) {
+    case COL_UUID: return 36;
+    case COL_INET4: return 15;
+    case COL_INET6: return 39;
+    default: return 0;
+    }
+}
+
+static void check_characters(struct build *b, enum side from, const struct column *const column[2])
+{
+    const struct column *s = column[from], *t = column[side_peer(from)];
+    bool ascii = s->charset != NULL && strcmp(s->charset, "ascii") == 0;
+    if (text_may_be_longer(s, t))
+        misfit(b, CHECK_WARN, from, column, "a longer text than fits" QUARANTINED);
+    if (!same_charset(s, t) && !holds_all_of_unicode(t) && !ascii)
+        misfit(b, CHECK_WARN, from, column, "a character that the other charset lacks" QUARANTINED);
+    if (t->fixed_length && !s->fixed_length)
+        misfit(b, CHECK_WARN, from, column,
+               "CHAR drops spaces at the end, a text with such spaces" QUARANTINED);
 }
 
 static void check_text(struct build *b, enum side from, const struct column *const column[2])
 {
     const struct column *s = column[from], *t = column[side_peer(from)];
-    if (t->kind == COL_ENUM || t->kind == COL_SET) {
-        if (s->kind != t->kind || strcmp(s->type_text, t->type_text) != 0)
-            misfit(b, CHECK_WARN, from, column, "a value that is no label there would be quarantined");
-        return;
-    }
-    if (s->kind == COL_TEXT && s->length > t->length)
-        misfit(b, CHECK_WARN, from, column, "a longer text than fits would be quarantined");
-    bool ascii = s->charset != NULL && strcmp(s->charset, "ascii") == 0;
-    if (s->kind == COL_TEXT && !same_charset(s, t) && !holds_all_of_unicode(t) && !ascii)
-        misfit(b, CHECK_WARN, from, column, "a character that the other charset lacks would be quarantined");
-    if (s->kind == COL_TEXT && t->fixed_length && !s->fixed_length)
+    if (printed_length(s) > 0) {
+        if (t->kind != s->kind && t->length < printed_length(s))
+            misfit(b, CHECK_WARN, from, column, "a longer text than fits" QUARANTINED);
+    } else if (printed_length(t) > 0) {
         misfit(b, CHECK_WARN, from, column,
-               "CHAR drops spaces at the end of a text, such rows would stay different");
+               "a text that is not written as the other type prints it" QUARANTINED);
+    } else if (has_labels(s)) {
+        if (!labels_fit(s, t))
+            misfit(b, CHECK_WARN, from, column, "a label that the other column cannot hold" QUARANTINED);
+    } else if (has_labels(t)) {
+        misfit(b, CHECK_WARN, from, column, "a value that is no label there" QUARANTINED);
+    } else {
+        check_characters(b, from, column);
+    }
+}
+
+/* MariaDB's JSON is a LONGTEXT that holds JSON only; what else stands in one is another matter. */
+static void check_json(struct build *b, enum side from, const struct column *const column[2])
+{
+    const struct column *s = column[from], *t = column[side_peer(from)];
+    bool is_json = strcmp(s->type_text, "longtext") == 0 && s->collation != NULL &&
+                   strcmp(s->collation, "utf8mb4_bin") == 0;
+    if (t->kind == COL_JSON && s->kind == COL_TEXT && !is_json)
+        misfit(b, CHECK_WARN, from, column, "a text that is no JSON" QUARANTINED);
+    if (t->kind == COL_TEXT && s->kind == COL_JSON && (!t->large_text || t->length < UINT32_MAX))
+        misfit(b, CHECK_WARN, from, column, "a longer document than fits" QUARANTINED);
+    if (t->kind == COL_TEXT && s->kind == COL_JSON && !holds_all_of_unicode(t))
+        misfit(b, CHECK_WARN, from, column, "a character that the other charset lacks" QUARANTINED);
 }
 
 static void check_binary(struct build *b, enum side from, const struct column *const column[2])
 {
     const struct column *s = column[from], *t = column[side_peer(from)];
-    if (t->fixed_length && (!s->fixed_length || s->length < t->length))
-        misfit(b, CHECK_FAIL, from, column,
-               "BINARY pads a shorter value with NULs, and the sides are never equal");
+    if (t->fixed_length && (!s->fixed_length || s->length != t->length))
+        misfit(b, CHECK_WARN, from, column,
+               "BINARY fills a value up with NULs, a value of another length" QUARANTINED);
     else if (s->length > t->length)
-        misfit(b, CHECK_WARN, from, column, "a longer value than fits would be quarantined");
+        misfit(b, CHECK_WARN, from, column, "a longer value than fits" QUARANTINED);
 }
 
-static void check_bits(struct build *b, enum side from, const struct column *const column[2])
+static void check_length(struct build *b, enum side from, const struct column *const column[2],
+                         const char *text)
 {
     if (column[from]->length > column[side_peer(from)]->length)
-        misfit(b, CHECK_WARN, from, column, "more bits than fit would be quarantined");
+        misfit(b, CHECK_WARN, from, column, text);
 }
 
-static void check_double(struct build *b, enum side from, const struct column *const column[2])
+/* The servers name one of them in two ways. */
+static bool same_shape(const char *a, const char *b)
 {
-    if (column[from]->kind == COL_DOUBLE && column[side_peer(from)]->kind == COL_FLOAT)
-        misfit(b, CHECK_FAIL, from, column, "FLOAT drops digits of a DOUBLE, and the sides are never equal");
+    static const char collection[] = "geomcollection", same[] = "geometrycollection";
+    a = strcasecmp(a, collection) == 0 ? same : a;
+    b = strcasecmp(b, collection) == 0 ? same : b;
+    return strcasecmp(a, b) == 0;
 }
 
-/* Both are comparable: of one family. */
+static void check_shape(struct build *b, enum side from, const struct column *const column[2])
+{
+    const struct column *s = column[from], *t = column[side_peer(from)];
+    if (strcasecmp(t->type_text, "geometry") != 0 && !same_shape(s->type_text, t->type_text))
+        misfit(b, CHECK_WARN, from, column, "a shape of another type" QUARANTINED);
+}
+
+/* Both are comparable: of one family. What does not fit is found row by row (column_holds(), and the server in
+ * strict mode), so nothing of this can alter a value. */
 static void check_fit(struct build *b, enum side from, const struct column *const column[2])
 {
     if (!column[side_peer(from)]->nullable && column[from]->nullable)
         misfit(b, CHECK_WARN, from, column, "a NULL would be quarantined, the other column is NOT NULL");
+    if (column[SIDE_LEFT]->kind == COL_JSON || column[SIDE_RIGHT]->kind == COL_JSON) {
+        check_json(b, from, column);
+        return;
+    }
     switch (column[from]->kind) {
     case COL_INT: check_int(b, from, column); return;
     case COL_DECIMAL: check_decimal(b, from, column); return;
     case COL_FLOAT:
     case COL_DOUBLE: check_double(b, from, column); return;
-    case COL_BIT: check_bits(b, from, column); return;
+    case COL_BIT: check_length(b, from, column, "more bits than fit" QUARANTINED); return;
     case COL_TIME:
     case COL_DATETIME:
     case COL_TIMESTAMP: check_time(b, from, column); return;
     case COL_TEXT:
     case COL_ENUM:
-    case COL_SET: check_text(b, from, column); return;
+    case COL_SET:
+    case COL_UUID:
+    case COL_INET4:
+    case COL_INET6: check_text(b, from, column); return;
     case COL_BINARY: check_binary(b, from, column); return;
+    case COL_GEOMETRY: check_shape(b, from, column); return;
+    case COL_VECTOR: check_length(b, from, column, "a longer vector than fits" QUARANTINED); return;
     case COL_YEAR:
     case COL_DATE:
     case COL_JSON:
-    case COL_GEOMETRY:
     case COL_OTHER: return;
     }
+}
+
+/* Text is read and written through our own tables. */
+static bool check_charset(struct build *b, enum side side, const struct column *c)
+{
+    struct charset *charset = NULL;
+    struct err err = ERR_INIT;
+    char at[400];
+    bool known = c->kind != COL_TEXT || charset_new(c->charset, &charset, &err);
+    charset_free(charset);
+    if (!known)
+        say(b, CHECK_FAIL, NULL, "%s: %s", where(b, side, c, at), err.text);
+    return known;
 }
 
 static void check_pair(struct build *b, const struct column *const column[2])
@@ -268,6 +409,16 @@ static void check_pair(struct build *b, const struct column *const column[2])
     check_fit(b, SIDE_RIGHT, column);
 }
 
+/* updated_at is set by the server that an application writes to, with all its digits: a side with fewer could take
+ * next to no row of the other. */
+static void check_updated_pair(struct build *b, const struct column *const column[2])
+{
+    for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
+        if (column[from]->precision > column[side_peer(from)]->precision)
+            misfit(b, CHECK_FAIL, from, column,
+                   "digits of a second do not fit, and nearly every row has them");
+}
+
 /* ---- Ciphered columns ---- */
 
 /* Bytes of the longest canonical text: of the widest characters, and of ASCII. */
@@ -280,6 +431,8 @@ static void plain_length(const struct column *c, uint64_t *ret_widest, uint64_t 
             each = 4;
         else if (c->charset != NULL && strcmp(c->charset, "ascii") == 0)
             each = 1;
+        if (c->large_text && c->convert == NULL)
+            each = 1; /* its length is in bytes */
         *ret_widest = c->length > UNLIMITED / each ? UNLIMITED : c->length * each;
         *ret_ascii = c->length;
         return;
@@ -301,6 +454,10 @@ static void plain_length(const struct column *c, uint64_t *ret_widest, uint64_t 
                 *ret_widest = *ret_ascii = strlen(c->labels[i]);
         return;
     case COL_SET: *ret_widest = *ret_ascii = strlen(c->type_text); return;
+    case COL_UUID:
+    case COL_INET4:
+    case COL_INET6: *ret_widest = *ret_ascii = printed_length(c); return;
+    case COL_VECTOR: *ret_widest = *ret_ascii = c->length; return;
     case COL_JSON:
     case COL_GEOMETRY:
     case COL_OTHER: *ret_widest = *ret_ascii = UNLIMITED; return;
@@ -395,6 +552,15 @@ static void check_writable(struct build *b, enum side side, const struct column 
             where(b, side, c, at));
 }
 
+/* Is a value of the field a document of MySQL's on a side where it stands plain? */
+static bool has_json(const struct field *f, bool ciphered)
+{
+    for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        if (f->column[s]->kind == COL_JSON && !(ciphered && f->sealed_side == s))
+            return true;
+    return false;
+}
+
 /* False if a column is missing. */
 static bool build_mapped(struct build *b)
 {
@@ -412,6 +578,11 @@ static bool build_mapped(struct build *b)
         }
         check_writable(b, SIDE_LEFT, f->column[SIDE_LEFT]);
         check_writable(b, SIDE_RIGHT, f->column[SIDE_RIGHT]);
+        f->json = has_json(f, c->ciphered);
+        bool known = check_charset(b, SIDE_LEFT, f->column[SIDE_LEFT]) &&
+                     check_charset(b, SIDE_RIGHT, f->column[SIDE_RIGHT]);
+        if (!known)
+            continue;
         if (c->ciphered)
             check_ciphered(b, f);
         else
@@ -457,6 +628,7 @@ static bool build_sync_columns(struct build *b)
     }
     if (ok && comparable) {
         check_pair(b, version->column);
+        check_updated_pair(b, updated->column);
         check_pair(b, updated->column);
     }
     return ok;
@@ -508,7 +680,8 @@ static void check_key_columns(struct build *b, enum side side)
             say(b, CHECK_WARN, NULL,
                 "%s is a key column with collation %s: keys that differ only in what it ignores are one row",
                 at, c->collation);
-        if (c->kind == COL_FLOAT || c->kind == COL_DOUBLE || c->kind == COL_JSON || c->kind == COL_GEOMETRY)
+        if (c->kind == COL_FLOAT || c->kind == COL_DOUBLE || c->kind == COL_JSON || c->kind == COL_GEOMETRY ||
+            c->kind == COL_VECTOR)
             say(b, CHECK_FAIL, NULL,
                 "%s cannot be a key column: its values are not found again by what they print", at);
     }
@@ -568,13 +741,22 @@ static void check_key_order(struct build *b)
     char left_at[400], right_at[400];
     for (size_t i = 0; i < b->link->nkey; i++) {
         const struct column *const *c = b->link->fields[b->link->key[i]].column;
-        bool by_number[2];
+        bool own_order[2];
         for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-            by_number[s] = c[s]->kind == COL_ENUM || c[s]->kind == COL_SET;
-        if (!by_number[SIDE_LEFT] && !by_number[SIDE_RIGHT])
+            own_order[s] = has_labels(c[s]) || printed_length(c[s]) > 0;
+        if (!own_order[SIDE_LEFT] && !own_order[SIDE_RIGHT])
             continue;
         if (c[SIDE_LEFT]->kind == c[SIDE_RIGHT]->kind && same_labels(c[SIDE_LEFT], c[SIDE_RIGHT]))
             continue;
+        if (!has_labels(c[SIDE_LEFT]) && !has_labels(c[SIDE_RIGHT])) {
+            say(b, CHECK_FAIL, NULL,
+                "%s and %s are key columns that are sorted differently: a key column of %s needs the same "
+                "type on "
+                "both sides",
+                where(b, SIDE_LEFT, c[SIDE_LEFT], left_at), where(b, SIDE_RIGHT, c[SIDE_RIGHT], right_at),
+                printed_length(c[SIDE_LEFT]) > 0 ? c[SIDE_LEFT]->type_text : c[SIDE_RIGHT]->type_text);
+            continue;
+        }
         say(b, CHECK_FAIL, NULL,
             "%s and %s are key columns that are sorted differently: a key column of ENUM or SET needs the "
             "same labels "
@@ -666,9 +848,13 @@ static void add_default(struct buf *out, const struct column *c)
     case COL_TIME: value = "'00:00:00'"; break;
     case COL_DATETIME:
     case COL_TIMESTAMP: value = "'1970-01-02 00:00:00'"; break; /* a TIMESTAMP in any time zone */
+    case COL_UUID: value = "'00000000-0000-0000-0000-000000000000'"; break;
+    case COL_INET4: value = "'0.0.0.0'"; break;
+    case COL_INET6: value = "'::'"; break;
     case COL_ENUM:
     case COL_JSON:
     case COL_GEOMETRY:
+    case COL_VECTOR:
     case COL_OTHER: break;
     }
     if (value == NULL) {

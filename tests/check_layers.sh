@@ -55,7 +55,7 @@ homes_of() # header
     jansson.h) echo "cdc/service cdc/cli" ;;
     zlib.h) echo "cdc/db cdc/binlog" ;; # the checksums of events; compressed events
     zstd.h) echo "cdc/binlog" ;;
-    iconv.h) echo "cdc/binlog cdc/base" ;;
+    iconv.h) echo "cdc/model" ;;
     esac
 }
 

@@ -1074,7 +1074,7 @@ static bool take_update(struct assemble *a, struct source *s, const struct value
     return add_change(s, before, before, NULL, incomplete) && add_change(s, key_row, NULL, after, incomplete);
 }
 
-/* Ciphered fields on their sealed side -> the plain text. */
+/* Ciphered fields on their sealed side -> the plain text; all in the form in which the sides compare. */
 static void open_sealed(struct assemble *a, const struct source *s, struct value *row)
 {
     for (size_t i = 0; i < s->link->nfields; i++) {
@@ -1089,6 +1089,8 @@ static void open_sealed(struct assemble *a, const struct source *s, struct value
         row[i].data = arena_copy(&a->scratch, a->plain.len > 0 ? a->plain.data : "", a->plain.len);
         row[i].len = (uint32_t)a->plain.len;
     }
+    for (size_t i = 0; i < s->link->nfields; i++)
+        field_canonical(&s->link->fields[i], s->from, &a->scratch, &row[i]);
 }
 
 /* One image of a row; wanted: decode it, otherwise step over it. */

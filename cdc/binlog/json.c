@@ -22,6 +22,7 @@
 #include "cdc/binlog/cursor.h"
 #include "cdc/binlog/decimal.h"
 #include "cdc/binlog/rows.h"
+#include "cdc/model/jsontext.h"
 
 enum json_type {
     JSON_SMALL_OBJECT = 0x00,
@@ -49,25 +50,6 @@ struct walk {
 
 static bool put_value(struct walk *w, uint8_t type, struct cursor c, unsigned depth);
 
-static void put_string(struct buf *out, const char *s, size_t len)
-{
-    static const char short_form[] = "\b\t\n\f\r\"\\", letter[] = "btnfr\"\\";
-    buf_addc(out, '"');
-    for (size_t i = 0; i < len; i++) {
-        unsigned char ch = (unsigned char)s[i];
-        const char *at = ch != 0 ? strchr(short_form, ch) : NULL;
-        if (at != NULL) {
-            buf_addc(out, '\\');
-            buf_addc(out, letter[at - short_form]);
-        } else if (ch < 0x20) {
-            buf_addf(out, "\\u%04x", ch);
-        } else {
-            buf_addc(out, s[i]);
-        }
-    }
-    buf_addc(out, '"');
-}
-
 static void put_base64(struct buf *out, const uint8_t *p, size_t len)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -79,27 +61,6 @@ static void put_base64(struct buf *out, const uint8_t *p, size_t len)
         buf_addc(out, i + 1 < len ? digits[v >> 6 & 63] : '=');
         buf_addc(out, i + 2 < len ? digits[v & 63] : '=');
     }
-}
-
-/* The shortest text that reads back as the same double, with the server's ".0" and "1e25". */
-static void put_double(struct buf *out, double d)
-{
-    char text[40];
-    for (int precision = 15; precision <= 17; precision++) {
-        snprintf(text, sizeof(text), "%.*g", precision, d);
-        if (strtod(text, NULL) == d)
-            break;
-    }
-    char *e = strchr(text, 'e');
-    if (e == NULL) {
-        buf_adds(out, text);
-        if (strchr(text, '.') == NULL)
-            buf_adds(out, ".0");
-        return;
-    }
-    buf_add(out, text, (size_t)(e - text));
-    long exponent = strtol(e + 1, NULL, 10);
-    buf_addf(out, "e%ld", exponent);
 }
 
 /* 8 bytes: microseconds in 24 bits; above them 6 bits second, 6 minute, hour, day 5, and year * 13 + month;
@@ -211,7 +172,7 @@ static bool put_container(struct walk *w, struct cursor c, bool object, bool lar
             const uint8_t *text = cursor_bytes(&key, len);
             if (keys.bad || text == NULL)
                 return false;
-            put_string(w->out, (const char *)text, len);
+            jsontext_string(w->out, (const char *)text, len);
             buf_adds(w->out, ": ");
         }
         const uint8_t *entry = cursor_bytes(&entries, entry_bytes);
@@ -273,7 +234,7 @@ static bool put_value(struct walk *w, uint8_t type, struct cursor c, unsigned de
         memcpy(&d, &bits, sizeof(d));
         if (c.bad || !isfinite(d))
             return false;
-        put_double(w->out, d);
+        jsontext_double(w->out, d);
         return true;
     }
     case JSON_STRING: {
@@ -281,7 +242,7 @@ static bool put_value(struct walk *w, uint8_t type, struct cursor c, unsigned de
         const uint8_t *text = cursor_bytes(&c, len);
         if (text == NULL)
             return false;
-        put_string(w->out, (const char *)text, len);
+        jsontext_string(w->out, (const char *)text, len);
         return true;
     }
     case JSON_OPAQUE: return put_opaque(w, &c);

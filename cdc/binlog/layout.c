@@ -30,6 +30,7 @@ static int by_ordinal(const void *a, const void *b)
 bool layout_init(struct layout *l, const struct link *link, enum side from, struct err *err)
 {
     bool ok = true;
+    struct err why = ERR_INIT;
     *l = (struct layout){.link = link, .from = from, .table = link->table[from], .nwants = link->nfields};
     l->wants = mem_zalloc(link->nfields, sizeof(*l->wants));
     l->charsets = mem_zalloc(link->nfields, sizeof(struct charset *));
@@ -37,8 +38,8 @@ bool layout_init(struct layout *l, const struct link *link, enum side from, stru
         const struct column *c = link->fields[i].column[from];
         if (c->kind == COL_OTHER)
             ok = err_set(err, ERR_HALT, 0, "column %s has a type that cannot be mapped", c->name);
-        else if (c->kind == COL_TEXT && !charset_new(c->charset, &l->charsets[i], err))
-            ok = err_prefix(err, "column %s", c->name);
+        else if (c->kind == COL_TEXT && !charset_new(c->charset, &l->charsets[i], &why))
+            ok = err_set(err, ERR_HALT, 0, "column %s: %s", c->name, why.text);
         l->wants[i] = (struct rows_want){c->ordinal, c, l->charsets[i], i};
     }
     qsort(l->wants, l->nwants, sizeof(*l->wants), by_ordinal);

@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 #include "cdc/base/err.h"
-#include "cdc/binlog/charset.h"
 #include "cdc/binlog/rows.h"
+#include "cdc/model/charset.h"
 #include "cdc/model/link.h"
 
 struct layout {

@@ -10,6 +10,7 @@
  */
 #include "cdc/binlog/rows.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -45,6 +46,7 @@ static bool read_meta(struct cursor *c, struct rows_column *col)
     case ROWS_DATETIME2:
     case ROWS_TIME2:
     case ROWS_JSON:
+    case ROWS_VECTOR:
     case ROWS_TINY_BLOB:
     case ROWS_MEDIUM_BLOB:
     case ROWS_LONG_BLOB:
@@ -77,6 +79,7 @@ static bool meta_is_sane(const struct rows_column *col)
     case ROWS_DATETIME2:
     case ROWS_TIME2: return col->meta <= 6;
     case ROWS_JSON:
+    case ROWS_VECTOR:
     case ROWS_TINY_BLOB:
     case ROWS_MEDIUM_BLOB:
     case ROWS_LONG_BLOB:
@@ -149,6 +152,10 @@ static bool fits(const struct column *column, uint8_t type)
     case COL_SET: return type == ROWS_SET;
     case COL_JSON: return type == ROWS_JSON;
     case COL_GEOMETRY: return type == ROWS_GEOMETRY;
+    case COL_UUID:
+    case COL_INET4:
+    case COL_INET6: return type == ROWS_STRING;
+    case COL_VECTOR: return type == ROWS_VECTOR || is_string(type);
     case COL_OTHER: return true;
     }
     return false;
@@ -558,8 +565,10 @@ static bool put_text(const struct decode *d, const uint8_t *data, size_t len)
     size_t n;
     if (d->want->charset == NULL)
         return put(d, (const char *)data, len);
-    if (!charset_to_utf8(d->want->charset, (const char *)data, len, d->arena, &text, &n))
-        return unreadable(d, "its text cannot be converted to UTF-8");
+    if (!charset_to_utf8(d->want->charset, (const char *)data, len, d->arena, &text, &n)) {
+        *d->to = (struct value){(const char *)data, (uint32_t)len, VALUE_SEALED};
+        return true; /* a matter of this row */
+    }
     return put(d, text, n);
 }
 
@@ -574,6 +583,27 @@ static bool put_binary(const struct decode *d, const uint8_t *data, size_t len)
     return put(d, padded, width);
 }
 
+/* MariaDB's, as BINARY(16) and BINARY(4): they too have lost trailing NULs. Bytes in the order in which they are
+ * printed. */
+static bool put_network(const struct decode *d)
+{
+    uint8_t bytes[16] = {0};
+    char hex[2 * sizeof(bytes) + 1], text[INET6_ADDRSTRLEN];
+    enum column_kind kind = d->want->column->kind;
+    if (d->type->meta != (kind == COL_INET4 ? 4 : 16) || d->len > d->type->meta)
+        return unreadable(d, "of another length than its type");
+    if (d->len > 0)
+        memcpy(bytes, d->data, d->len);
+    if (kind != COL_UUID) {
+        inet_ntop(kind == COL_INET4 ? AF_INET : AF_INET6, bytes, text, sizeof(text));
+        return put_copy(d, text, strlen(text));
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    column_canonical(d->want->column, hex, 2 * sizeof(bytes), d->arena, d->to);
+    return true;
+}
+
 static bool put_bytes(const struct decode *d)
 {
     const uint8_t *data = d->data;
@@ -581,7 +611,13 @@ static bool put_bytes(const struct decode *d)
     bool compressed = d->type->type == ROWS_BLOB_COMPRESSED || d->type->type == ROWS_VARCHAR_COMPRESSED;
     if (compressed && !inflate_column(d, &data, &len))
         return false;
-    return d->want->column->kind == COL_BINARY ? put_binary(d, data, len) : put_text(d, data, len);
+    switch (d->want->column->kind) {
+    case COL_BINARY: return put_binary(d, data, len);
+    case COL_UUID:
+    case COL_INET4:
+    case COL_INET6: return put_network(d);
+    default: return put_text(d, data, len);
+    }
 }
 
 static bool put_json(const struct decode *d)
@@ -619,6 +655,7 @@ static bool decode(const struct decode *d)
     case ROWS_ENUM: return put_enum(d);
     case ROWS_SET: return put_set(d);
     case ROWS_JSON: return put_json(d);
+    case ROWS_VECTOR:
     case ROWS_GEOMETRY: return put(d, (const char *)d->data, d->len);
     default: return put_bytes(d);
     }

@@ -14,9 +14,9 @@
 
 #include "cdc/base/arena.h"
 #include "cdc/base/err.h"
-#include "cdc/binlog/charset.h"
 #include "cdc/binlog/cursor.h"
 #include "cdc/binlog/event.h"
+#include "cdc/model/charset.h"
 #include "cdc/model/column.h"
 #include "cdc/model/value.h"
 
@@ -44,6 +44,7 @@ enum rows_type {
     ROWS_TIME2 = 19,
     ROWS_BLOB_COMPRESSED = 140, /* MariaDB: COLUMN ... COMPRESSED */
     ROWS_VARCHAR_COMPRESSED = 141,
+    ROWS_VECTOR = 242, /* MySQL; MariaDB's is a VARCHAR here */
     ROWS_JSON = 245,
     ROWS_NEWDECIMAL = 246,
     ROWS_ENUM = 247,
@@ -68,7 +69,7 @@ struct rows_column {
 struct rows_want {
     size_t ordinal;
     const struct column *column;
-    struct charset *charset; /* of text, ENUM and SET need none; NULL otherwise */
+    const struct charset *charset; /* of text, ENUM and SET need none; NULL otherwise */
     size_t field;
 };
 
@@ -81,7 +82,7 @@ bool rows_check_table(const struct event_table_map *map, const struct rows_colum
                       const struct table *table, struct err *err);
 
 /* Reads one row image: wants (ascending ordinals) into ret_row[want->field], VALUE_MISSING where the image
- * lacks the column; the others are stepped over. Values point into the image or the arena. ERR_HALT names the
+ * lacks the column, VALUE_SEALED where its bytes are no text of its character set; the others are stepped over. Values point into the image or the arena. ERR_HALT names the
  * column that cannot be read. */
 bool rows_image(struct cursor *c, const struct rows_column *columns, size_t ncolumns, const uint8_t *present,
                 const struct rows_want *wants, size_t nwants, struct value *ret_row, struct arena *arena,

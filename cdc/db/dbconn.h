@@ -81,8 +81,10 @@ void db_result_free(struct db_result *r);
 
 /* Appends a string literal '...' that is safe in our sessions (utf8mb4). */
 void db_quote_text(struct buf *out, const char *text, size_t len);
-/* Appends x'...' for bytes. */
+/* Appends x'...' for bytes, or _binary'...' for many. */
 void db_quote_bytes(struct buf *out, const char *bytes, size_t len);
+/* Appends " x'...'" or "'...'", to stand behind the _name of the character set that these bytes are of. */
+void db_quote_coded(struct buf *out, const char *bytes, size_t len);
 /* Appends `name` with back-quotes doubled. */
 void db_quote_name(struct buf *out, const char *name);
 

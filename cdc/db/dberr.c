@@ -99,15 +99,21 @@ static const struct dberr_entry {
     {2059, ERR_CONFIG, 0},
     {2060, ERR_CONFIG, 0},
     {2061, ERR_CONFIG, 0},
+    {3037, ERR_ROW, 0},             /* invalid GIS data (MySQL) */
     {3105, ERR_CONFIG, 0},          /* value for a generated column (MySQL) */
     {3118, ERR_CONFIG, NAMES_ONLY}, /* account is locked (MySQL) */
     {3140, ERR_ROW, 0},             /* invalid JSON text */
+    {3144, ERR_ROW, 0},             /* JSON of a character set that it cannot have */
+    {3150, ERR_ROW, 0},             /* JSON too large */
+    {3157, ERR_ROW, 0},             /* JSON nested too deep */
     {3572, ERR_BUSY, 0},            /* NOWAIT: lock not had */
+    {3643, ERR_ROW, 0},             /* a geometry of another SRID than the column's */
     {3819, ERR_ROW, 0},             /* CHECK constraint (MySQL) */
     {4025, ERR_ROW, 0},             /* CHECK constraint (MariaDB) */
     {4052, ERR_FATAL, NAMES_ONLY},  /* a replica with the same server_id has connected */
     {4151, ERR_CONFIG, NAMES_ONLY}, /* account is locked (MariaDB) */
     {5010, ERR_CONFIG, 0},          /* authentication plugin that we do not allow */
+    {6136, ERR_ROW, 0},             /* no vector (MySQL) */
 };
 
 static int compare_code(const void *key, const void *entry)

@@ -6,6 +6,8 @@
 
 #include "cdc/db/dbconn.h"
 
+enum { LONG_BYTES = 4096 };
+
 static void add_doubled(struct buf *out, const char *text, size_t len, char quote)
 {
     buf_addc(out, quote);
@@ -26,7 +28,7 @@ void db_quote_text(struct buf *out, const char *text, size_t len) { add_doubled(
 
 void db_quote_name(struct buf *out, const char *name) { add_doubled(out, name, strlen(name), '`'); }
 
-void db_quote_bytes(struct buf *out, const char *bytes, size_t len)
+static void add_hex(struct buf *out, const char *bytes, size_t len)
 {
     static const char DIGITS[] = "0123456789abcdef";
 
@@ -41,4 +43,26 @@ void db_quote_bytes(struct buf *out, const char *bytes, size_t len)
         out->len += 2 * len;
     }
     buf_addc(out, '\'');
+}
+
+/* Few bytes in hex, to be read by people; many as they are, or they would take twice their length of the largest
+ * packet. A quote is no part of a longer character of UTF-8, by which the server looks for the end. */
+void db_quote_bytes(struct buf *out, const char *bytes, size_t len)
+{
+    if (len > LONG_BYTES)
+        buf_adds(out, "_binary");
+    if (len > LONG_BYTES)
+        add_doubled(out, bytes, len, '\'');
+    else
+        add_hex(out, bytes, len);
+}
+
+void db_quote_coded(struct buf *out, const char *bytes, size_t len)
+{
+    if (len > LONG_BYTES) {
+        add_doubled(out, bytes, len, '\'');
+        return;
+    }
+    buf_addc(out, ' ');
+    add_hex(out, bytes, len);
 }

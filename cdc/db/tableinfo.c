@@ -50,6 +50,10 @@ static const struct {
     {"multipolygon", COL_GEOMETRY, 0},
     {"geometrycollection", COL_GEOMETRY, 0},
     {"geomcollection", COL_GEOMETRY, 0},
+    {"uuid", COL_UUID, 0},
+    {"inet4", COL_INET4, 0},
+    {"inet6", COL_INET6, 0},
+    {"vector", COL_VECTOR, 0},
 };
 
 /* The columns of COLUMNS_SELECT, in its order. */
@@ -104,19 +108,33 @@ static void set_kind(struct column *c, const char *data_type, const struct db_re
             c->kind = TYPES[i].kind;
             c->length = TYPES[i].length;
         }
-    if (c->kind == COL_TEXT)
+    c->large_text = c->kind == COL_TEXT && strstr(data_type, "text") != NULL;
+    if (c->kind == COL_TEXT && !c->large_text)
         c->length = number_of(r, C_CHARACTERS);
-    else if (c->kind == COL_BINARY)
+    else if (c->kind == COL_TEXT || c->kind == COL_BINARY || c->kind == COL_VECTOR)
         c->length = number_of(r, C_BYTES);
     else if (c->kind == COL_BIT)
         c->length = number_of(r, C_PRECISION);
-    if (c->kind == COL_DECIMAL) {
+    bool is_float = c->kind == COL_FLOAT || c->kind == COL_DOUBLE;
+
+    if (c->kind == COL_DECIMAL || (is_float && db_result_get(r, C_SCALE, NULL) != NULL)) {
         c->precision = (unsigned)number_of(r, C_PRECISION);
         c->scale = (unsigned)number_of(r, C_SCALE);
     } else if (c->kind == COL_TIME || c->kind == COL_DATETIME || c->kind == COL_TIMESTAMP) {
         c->precision = (unsigned)number_of(r, C_FRACTION);
     }
     c->fixed_length = strcmp(data_type, "char") == 0 || strcmp(data_type, "binary") == 0;
+}
+
+/* Of a set that cannot be converted the link says so, if it maps the column. */
+static void find_charset(struct column *c)
+{
+    if (c->kind != COL_TEXT || !charset_new(c->charset, &c->convert, NULL))
+        return;
+    if (charset_is_utf8(c->convert)) {
+        charset_free(c->convert);
+        c->convert = NULL;
+    }
 }
 
 static bool read_column(struct column *c, const struct db_result *r, struct err *err)
@@ -135,6 +153,7 @@ static bool read_column(struct column *c, const struct db_result *r, struct err 
                      strstr(extra, "auto_increment") != NULL;
     c->charset = copy_of(r, C_CHARSET);
     c->collation = copy_of(r, C_COLLATION);
+    find_charset(c);
     if (c->kind == COL_ENUM || c->kind == COL_SET)
         return column_parse_labels(c, c->type_text, err);
     return true;

@@ -4,6 +4,9 @@
  */
 #include "cdc/model/column.h"
 
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +23,7 @@ static void column_done(struct column *c)
     free(c->type_text);
     free(c->charset);
     free(c->collation);
+    charset_free(c->convert);
 }
 
 void table_free(struct table *t)
@@ -324,6 +328,56 @@ static void canonical_set(const char *text, size_t len, struct arena *arena, str
     set_text(ret_value, sorted, used);
 }
 
+/* "6CCD780CBABA...": 32 digits in lower case, with hyphens after the 8th, 12th, 16th and 20th. */
+static bool canonical_uuid(const char *text, size_t len, struct arena *arena, struct value *ret_value)
+{
+    enum { UUID_TEXT = 36 };
+    char *copy = arena_alloc(arena, UUID_TEXT);
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '-')
+            continue;
+        if (n == 8 || n == 13 || n == 18 || n == 23)
+            copy[n++] = '-';
+        if (n == UUID_TEXT || !isxdigit((unsigned char)text[i])) {
+            n = 0;
+            break;
+        }
+        copy[n++] = (char)tolower((unsigned char)text[i]);
+    }
+    if (n == UUID_TEXT)
+        set_text(ret_value, copy, n);
+    else
+        set_text(ret_value, text, len);
+    return n == UUID_TEXT;
+}
+
+static bool canonical_inet(int family, const char *text, size_t len, struct arena *arena,
+                           struct value *ret_value)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    char printed[INET6_ADDRSTRLEN];
+    const char *copy = arena_copy(arena, text, len); /* for the NUL */
+
+    if (strlen(copy) != len || inet_pton(family, copy, address) != 1 ||
+        inet_ntop(family, address, printed, sizeof printed) == NULL) {
+        set_text(ret_value, text, len);
+        return false;
+    }
+    set_text(ret_value, arena_copy(arena, printed, strlen(printed)), strlen(printed));
+    return true;
+}
+
+/* UUID, INET4, INET6. What is none stays as it is, and false. */
+static bool canonical_network(const struct column *c, const char *text, size_t len, struct arena *arena,
+                              struct value *ret_value)
+{
+    if (c->kind == COL_UUID)
+        return canonical_uuid(text, len, arena, ret_value);
+    return canonical_inet(c->kind == COL_INET4 ? AF_INET : AF_INET6, text, len, arena, ret_value);
+}
+
 void column_canonical(const struct column *c, const char *text, size_t len, struct arena *arena,
                       struct value *ret_value)
 {
@@ -341,14 +395,156 @@ void column_canonical(const struct column *c, const char *text, size_t len, stru
         canonical_padded('\0', false, c->fixed_length ? c->length : 0, text, len, arena, ret_value);
         return;
     case COL_SET: canonical_set(text, len, arena, ret_value); return;
+    case COL_UUID:
+    case COL_INET4:
+    case COL_INET6: canonical_network(c, text, len, arena, ret_value); return;
     case COL_DATE:
     case COL_TEXT:
     case COL_ENUM:
     case COL_JSON:
     case COL_GEOMETRY:
+    case COL_VECTOR:
     case COL_OTHER: break;
     }
     set_text(ret_value, text, len);
+}
+
+/* ---- What a column holds ---- */
+
+static size_t fraction_digits(const char *text, size_t len)
+{
+    const char *point = len > 0 ? memchr(text, '.', len) : NULL;
+
+    return point != NULL ? len - (size_t)(point - text) - 1 : 0;
+}
+
+/* As both servers round to D digits behind the point (Field_real::truncate()); the whole part is taken off before, so
+ * that -0.0001 becomes -1 + 0.9999. */
+static double rounded(double d, unsigned scale)
+{
+    double power = 1;
+
+    for (unsigned i = 0; i < scale; i++)
+        power *= 10;
+    return floor(d) + rint((d - floor(d)) * power) / power;
+}
+
+/* A FLOAT rounds to its own digits, a FLOAT(M,D) and DOUBLE(M,D) to D behind the point before that. */
+static bool holds_double(const struct column *c, const char *text, size_t len)
+{
+    char number[64];
+
+    if (len == 0 || len >= sizeof number)
+        return true; /* no number, which is found out later */
+    memcpy(number, text, len);
+    number[len] = '\0';
+
+    double d = strtod(number, NULL), r = c->precision > 0 ? rounded(d, c->scale) : d;
+
+    /* What a FLOAT(M,D) holds is a float near the rounded number. */
+    return c->kind == COL_FLOAT ? (double)(float)d == d && (float)r == (float)d : r == d;
+}
+
+static size_t count_characters(const char *text, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return n;
+}
+
+static bool holds_text(const struct column *c, const char *text, size_t len, const char **ret_why)
+{
+    /* Of what is too long, spaces at the end are cut off without a word. */
+    bool long_bytes = c->large_text && c->convert == NULL;
+
+    *ret_why = "it is longer than the column";
+    if (c->length > 0 && (long_bytes ? len : c->large_text ? 0 : count_characters(text, len)) > c->length)
+        return false;
+    *ret_why = "CHAR drops spaces at the end";
+    return !c->fixed_length || len == 0 || text[len - 1] != ' ';
+}
+
+static bool is_label(const struct column *c, const char *text, size_t len)
+{
+    for (size_t i = 0; i < c->nlabels; i++)
+        if (strlen(c->labels[i]) == len && memcmp(c->labels[i], text, len) == 0)
+            return true;
+    return false;
+}
+
+/* A server takes a label in other letters (collation), and a number for that of a label. */
+static bool holds_labels(const struct column *c, const char *text, size_t len)
+{
+    if (c->nlabels == 0)
+        return true;
+    if (c->kind == COL_ENUM)
+        return is_label(c, text, len);
+    for (const char *last = NULL, *end = text + len; len > 0 && text <= end;) {
+        const char *comma = text < end ? memchr(text, ',', (size_t)(end - text)) : NULL;
+        size_t n = (size_t)((comma != NULL ? comma : end) - text);
+
+        /* It comes back in the order of value.h, each label once. */
+        if (!is_label(c, text, n) ||
+            (last != NULL &&
+             compare_labels(&(struct label){last, (size_t)(text - 1 - last)}, &(struct label){text, n}) >= 0))
+            return false;
+        last = text;
+        text += n + 1;
+    }
+    return true;
+}
+
+/* Is it in canonical form already? Another text, which the server may take too, would read back as another one. */
+static bool holds_exactly(const struct column *c, const char *text, size_t len)
+{
+    struct arena arena;
+    struct value v;
+
+    arena_init(&arena);
+    bool same = canonical_network(c, text, len, &arena, &v) && v.len == len && memcmp(v.data, text, len) == 0;
+
+    arena_done(&arena);
+    return same;
+}
+
+bool column_holds(const struct column *c, const char *text, size_t len, const char **ret_why)
+{
+    switch (c->kind) {
+    case COL_DECIMAL:
+        *ret_why = "it has more digits behind the point";
+        return c->precision == 0 || fraction_digits(text, len) <= c->scale;
+    case COL_FLOAT:
+    case COL_DOUBLE: *ret_why = "it has more digits than the column keeps"; return holds_double(c, text, len);
+    case COL_TIME:
+    case COL_DATETIME:
+    case COL_TIMESTAMP:
+        *ret_why = "it has more digits of a second";
+        return fraction_digits(text, len) <= c->precision;
+    case COL_TEXT: return holds_text(c, text, len, ret_why);
+    case COL_BINARY:
+        *ret_why = c->fixed_length ? "BINARY holds values of one length" : "it is longer than the column";
+        return c->length == 0 || (c->fixed_length ? len == c->length : len <= c->length);
+    case COL_ENUM: *ret_why = "it is no label of the ENUM"; return holds_labels(c, text, len);
+    case COL_SET:
+        *ret_why = "it is not a list of labels of the SET, sorted, each once";
+        return holds_labels(c, text, len);
+    case COL_UUID: *ret_why = "it is not a UUID as the server writes it"; return holds_exactly(c, text, len);
+    case COL_INET4:
+    case COL_INET6:
+        *ret_why = "it is not an address as the server writes it";
+        return holds_exactly(c, text, len);
+    case COL_INT:
+    case COL_BIT:
+    case COL_YEAR:
+    case COL_DATE:
+    case COL_JSON:
+    case COL_GEOMETRY:
+    case COL_VECTOR:
+    case COL_OTHER: break; /* refused by the server if at all */
+    }
+    return true;
 }
 
 /* Kinds that share a number have the same canonical form. */
@@ -356,20 +552,30 @@ static int family(enum column_kind kind)
 {
     switch (kind) {
     case COL_ENUM:
-    case COL_SET: return COL_TEXT;
+    case COL_SET:
+    case COL_UUID:
+    case COL_INET4:
+    case COL_INET6: return COL_TEXT;
     case COL_TIMESTAMP: return COL_DATETIME;
     case COL_FLOAT: return COL_DOUBLE;
     default: return kind;
     }
 }
 
+/* Texts of a form of their own: no two of these types share a value. */
+static bool is_net(enum column_kind kind)
+{
+    return kind == COL_UUID || kind == COL_INET4 || kind == COL_INET6;
+}
+
 /*
  * Strict: the same kind, or two kinds whose canonical text means the same in
- * both, which are TEXT, ENUM and SET; DATETIME and TIMESTAMP; FLOAT and DOUBLE.
- * INT and DECIMAL are refused although their texts can agree, for a DECIMAL can
- * hold what an INT cannot; JSON and TEXT since MySQL writes JSON anew.
+ * both, which are TEXT, ENUM and SET; TEXT and what prints as one text (UUID, INET4, INET6); DATETIME and
+ * TIMESTAMP; FLOAT and DOUBLE; JSON and TEXT, for MariaDB's JSON is a LONGTEXT: such a field is compared in a
+ * form of its own (field_canonical()). INT and DECIMAL are refused although their texts can agree, for a DECIMAL
+ * can hold what an INT cannot.
  * Whether every value fits (length, scale, digits of the fraction, labels) is
- * not looked at here: what does not fit is refused by the peer, row by row.
+ * not looked at here: what does not fit is refused row by row.
  */
 bool column_comparable(const struct column *left, const struct column *right, const char **ret_why)
 {
@@ -377,11 +583,18 @@ bool column_comparable(const struct column *left, const struct column *right, co
         *ret_why = "a column of this type cannot be mapped";
         return false;
     }
+    if (is_net(left->kind) && is_net(right->kind) && left->kind != right->kind) {
+        *ret_why = "the two types hold values of different kinds";
+        return false;
+    }
     if (family(left->kind) == family(right->kind))
+        return true;
+    if ((left->kind == COL_JSON && right->kind == COL_TEXT) ||
+        (left->kind == COL_TEXT && right->kind == COL_JSON))
         return true;
 
     if (left->kind == COL_JSON || right->kind == COL_JSON)
-        *ret_why = "JSON can be mapped to JSON only: the server that knows the type writes the text anew";
+        *ret_why = "JSON can be mapped to JSON or text only";
     else if (left->kind == COL_DECIMAL || right->kind == COL_DECIMAL)
         *ret_why = "DECIMAL can be mapped to DECIMAL only: other numbers lose digits";
     else

@@ -11,6 +11,7 @@
 #include "cdc/base/arena.h"
 #include "cdc/base/buf.h"
 #include "cdc/base/err.h"
+#include "cdc/model/charset.h"
 #include "cdc/model/value.h"
 
 enum column_kind {
@@ -25,11 +26,15 @@ enum column_kind {
     COL_DATETIME,
     COL_TIMESTAMP,
     COL_TEXT,   /* CHAR, VARCHAR, TINYTEXT ... LONGTEXT; MariaDB's JSON is one of these */
-    COL_BINARY, /* BINARY, VARBINARY, TINYBLOB ... LONGBLOB; MariaDB's UUID, INET4, INET6 are COL_OTHER */
+    COL_BINARY, /* BINARY, VARBINARY, TINYBLOB ... LONGBLOB */
     COL_ENUM,
     COL_SET,
     COL_JSON, /* MySQL's own */
     COL_GEOMETRY,
+    COL_UUID, /* MariaDB's, and the two below */
+    COL_INET4,
+    COL_INET6,
+    COL_VECTOR,
     COL_OTHER, /* cannot be mapped: check says so */
 };
 
@@ -44,12 +49,16 @@ struct column {
     bool generated;    /* cannot be written */
     bool in_unique;    /* part of some UNIQUE index, of PRIMARY too */
     bool fixed_length; /* CHAR, BINARY */
-    uint64_t length; /* CHAR/VARCHAR/TEXT: characters; BINARY/VARBINARY/BLOB: bytes; BIT: bits; INT: bytes */
-    unsigned precision; /* DECIMAL digits in all; TIME, DATETIME, TIMESTAMP: digits of the fraction */
-    unsigned scale;     /* DECIMAL digits behind the point */
+    bool large_text;   /* TINYTEXT ... LONGTEXT */
+    uint64_t length; /* CHAR, VARCHAR: characters; TINYTEXT ... LONGTEXT, BINARY, VARBINARY, BLOB, VECTOR: bytes;
+                        * BIT: bits; INT: bytes; 0: not known */
+    unsigned precision; /* DECIMAL, and FLOAT(M,D), DOUBLE(M,D): digits in all; TIME, DATETIME, TIMESTAMP: digits
+                         * of the fraction */
+    unsigned scale;     /* likewise: digits behind the point */
     char *charset;      /* "utf8mb4", "latin1"; NULL for other kinds */
     char *collation;    /* NULL for other kinds */
-    char **labels;      /* ENUM, SET: UTF-8, in order of definition */
+    struct charset *convert; /* of COL_TEXT; NULL: it is UTF-8, or cannot be converted */
+    char **labels;           /* ENUM, SET: UTF-8, in order of definition */
     size_t nlabels;
 };
 
@@ -80,6 +89,11 @@ bool column_parse_labels(struct column *c, const char *type_text, struct err *er
  * may point at text. */
 void column_canonical(const struct column *c, const char *text, size_t len, struct arena *arena,
                       struct value *ret_value);
+
+/* Does the column hold this canonical value as it is? False where a server in strict mode would round it, cut it
+ * or take it for another one, and some of what it would refuse; *ret_why is then a constant that says why: "it has
+ * more digits behind the point". */
+bool column_holds(const struct column *c, const char *text, size_t len, const char **ret_why);
 
 /* Do two columns hold the same kind of value, so that a link may map one to the
  * other? If not, *ret_why is a constant that says why. */

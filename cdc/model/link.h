@@ -22,6 +22,7 @@ struct field {
     struct keyring *keys;           /* NULL: no cipher; owned by the link */
     enum side sealed_side;          /* where it stands encrypted */
     enum cipher_encoding encoding;
+    bool json; /* the plain column of a side is MySQL's JSON: compared as documents */
 };
 
 struct link {
@@ -44,6 +45,10 @@ struct link {
     bool loose_keys; /* a server may take keys of other bytes for the same: case, accents, spaces at the end */
     bool padded_keys; /* then: spaces at the end, and nothing else */
 };
+
+/* A value as its column (or its cipher, opened) gave it, which column_canonical() knows already if it is not sealed
+ * on this side -> as both sides compare it. Copies into the arena where the text changes. */
+void field_canonical(const struct field *f, enum side side, struct arena *arena, struct value *v);
 
 /* Index into fields. */
 static inline size_t link_version_field(const struct link *l) { return l->nfields - 2; }

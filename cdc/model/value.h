@@ -11,7 +11,10 @@
  *   DATETIME, TIMESTAMP  "2026-01-05 10:11:12.5", likewise; TIMESTAMP in UTC
  *   text, ENUM, SET      UTF-8: ENUM the label ("" for the error value 0), SET the labels in byte order, joined by ","
  *   binary, GEOMETRY     the bytes; BINARY(n) padded with NULs to n
- *   JSON                 text
+ *   JSON                 text; where one side is MySQL's JSON, as jsontext_canonical() writes it
+ *   UUID                 36 characters, in lower case
+ *   INET4, INET6         as inet_ntop() prints it
+ *   VECTOR               the bytes: floats, lowest byte first
  *   a ciphered column    the plain text behind it
  */
 #ifndef MODEL_VALUE_H
@@ -25,7 +28,8 @@ enum value_state {
     VALUE_NULL,
     VALUE_SET,
     VALUE_MISSING, /* the row image does not hold the column */
-    VALUE_SEALED,  /* no key opens it; data is the sealed text. Equals nothing, not even itself */
+    VALUE_SEALED, /* it cannot be read: no key opens it, or its bytes are no text of the column's character set;
+                    * data is what stands there. Equals nothing, not even itself */
 };
 
 struct value {

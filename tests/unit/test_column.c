@@ -94,10 +94,23 @@ static void canonical_values(void **state)
         {COL_SET, "b,a,ab", "a,ab,b"},
         {COL_JSON, "{\"a\": 1.50}", "{\"a\": 1.50}"},
         {COL_BINARY, "ab", "ab"},
+        {COL_UUID, "123E4567-E89B-12d3-a456-426655440000", "123e4567-e89b-12d3-a456-426655440000"},
+        {COL_UUID, "123e4567e89b12d3a456426655440000", "123e4567-e89b-12d3-a456-426655440000"},
+        {COL_UUID, "00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000000"},
+        {COL_INET4, "192.0.2.1", "192.0.2.1"},
+        {COL_INET6, "2001:DB8:0:0::1", "2001:db8::1"},
+        {COL_INET6, "::ffff:1.2.3.4", "::ffff:1.2.3.4"},
+        {COL_INET6, "::", "::"},
+        {COL_VECTOR, "\x01", "\x01"},
         /* what no server sends comes through unchanged */
         {COL_INT, "", ""},
         {COL_INT, "-", "-"},
         {COL_INT, "1e5", "1e5"},
+        {COL_UUID, "123e4567e89b12d3a45642665544000", "123e4567e89b12d3a45642665544000"},
+        {COL_UUID, "123e4567e89b12d3a4564266554400001", "123e4567e89b12d3a4564266554400001"},
+        {COL_UUID, "x", "x"},
+        {COL_INET4, "::1", "::1"},
+        {COL_INET6, "1.2.3.4", "1.2.3.4"},
         {COL_DECIMAL, ".", "."},
         {COL_DECIMAL, "1.2.3", "1.2.3"},
         {COL_DECIMAL, "1.-2", "1.-2"},
@@ -242,16 +255,93 @@ static void what_may_be_mapped(void **state)
         for (int b = COL_INT; b <= COL_OTHER; b++) {
             const struct column left = {.kind = (enum column_kind)a}, right = {.kind = (enum column_kind)b};
             const char *why = NULL;
-            bool text_a = a == COL_TEXT || a == COL_ENUM || a == COL_SET;
-            bool text_b = b == COL_TEXT || b == COL_ENUM || b == COL_SET;
+            bool net_a = a == COL_UUID || a == COL_INET4 || a == COL_INET6;
+            bool net_b = b == COL_UUID || b == COL_INET4 || b == COL_INET6;
+            bool text_a = a == COL_TEXT || a == COL_ENUM || a == COL_SET || net_a;
+            bool text_b = b == COL_TEXT || b == COL_ENUM || b == COL_SET || net_b;
+            bool json = (a == COL_JSON && b == COL_TEXT) || (a == COL_TEXT && b == COL_JSON);
             bool time_a = a == COL_DATETIME || a == COL_TIMESTAMP,
                  time_b = b == COL_DATETIME || b == COL_TIMESTAMP;
             bool real_a = a == COL_FLOAT || a == COL_DOUBLE, real_b = b == COL_FLOAT || b == COL_DOUBLE;
-            bool want = a != COL_OTHER &&
-                        (a == b || (text_a && text_b) || (time_a && time_b) || (real_a && real_b));
+            bool want = a != COL_OTHER && (a == b || json || (text_a && text_b && !(net_a && net_b)) ||
+                                           (time_a && time_b) || (real_a && real_b));
             assert_int_equal(column_comparable(&left, &right, &why), want);
             assert_int_equal(why == NULL, want);
         }
+    }
+}
+
+/* What a server would store of these is another value, and it would say nothing, or only warn. */
+static void what_a_column_holds(void **state)
+{
+    static char *labels[] = {(char *)"red", (char *)"it's", (char *)"2"};
+#define LABELS .labels = labels, .nlabels = 3
+    static const struct {
+        struct column column;
+        const char *text;
+        bool holds;
+    } cases[] = {
+        {{.kind = COL_DECIMAL, .precision = 10, .scale = 2}, "12.34", true},
+        {{.kind = COL_DECIMAL, .precision = 10, .scale = 2}, "12.345", false},
+        {{.kind = COL_DECIMAL, .precision = 10, .scale = 0}, "0.5", false},
+        {{.kind = COL_DECIMAL, .precision = 10, .scale = 0}, "123456789012", true}, /* refused by the server */
+        {{.kind = COL_FLOAT}, "0.10000000149011612", true},
+        {{.kind = COL_FLOAT}, "0.10000000000000001", false},
+        {{.kind = COL_FLOAT}, "16777217", false},
+        {{.kind = COL_FLOAT}, "1.0000000000000001e+300", false},
+        {{.kind = COL_FLOAT, .precision = 7, .scale = 3}, "0.10000000149011612", true},
+        {{.kind = COL_FLOAT, .precision = 7, .scale = 3}, "0.0625", false},
+        {{.kind = COL_DOUBLE}, "0.10000000000000001", true},
+        {{.kind = COL_DOUBLE, .precision = 12, .scale = 4}, "-0.00009999999999998899", true}, /* -1 + 0.9999 */
+        {{.kind = COL_DOUBLE, .precision = 12, .scale = 4}, "0.00001", false},
+        {{.kind = COL_TIME}, "-00:00:01", true},
+        {{.kind = COL_TIME}, "-00:00:01.5", false},
+        {{.kind = COL_TIME, .precision = 1}, "-00:00:01.5", true},
+        {{.kind = COL_DATETIME, .precision = 3}, "2026-01-05 10:11:12.1234", false},
+        {{.kind = COL_DATETIME, .precision = 3}, "2026-01-05 10:11:12.123", true},
+        {{.kind = COL_TIMESTAMP, .precision = 5}, "2026-01-05 10:11:12.123456", false},
+        {{.kind = COL_TEXT, .length = 5}, "abcde", true},
+        {{.kind = COL_TEXT, .length = 5}, "abcde ", false}, /* would be cut without an error */
+        {{.kind = COL_TEXT, .length = 2}, "\xc3\xa9\xf0\x9f\xa6\x80", true},
+        {{.kind = COL_TEXT, .length = 2, .large_text = true}, "\xc3\xa9", true},
+        {{.kind = COL_TEXT, .length = 2, .large_text = true}, "a\xc3\xa9", false},
+        {{.kind = COL_TEXT, .length = 5, .fixed_length = true}, "a b", true},
+        {{.kind = COL_TEXT, .length = 5, .fixed_length = true}, "a ", false},
+        {{.kind = COL_TEXT, .length = 5, .fixed_length = true}, "", true},
+        {{.kind = COL_BINARY, .length = 3}, "abc", true},
+        {{.kind = COL_BINARY, .length = 3}, "abcd", false},
+        {{.kind = COL_BINARY, .length = 3, .fixed_length = true}, "ab", false},
+        {{.kind = COL_BINARY, .length = 3, .fixed_length = true}, "abc", true},
+        {{.kind = COL_ENUM, LABELS}, "red", true},
+        {{.kind = COL_ENUM, LABELS}, "RED", false},
+        {{.kind = COL_ENUM, LABELS}, "red ", false},
+        {{.kind = COL_ENUM, LABELS}, "2", true},
+        {{.kind = COL_ENUM, LABELS}, "1", false}, /* would be the first label */
+        {{.kind = COL_ENUM, LABELS}, "", false},
+        {{.kind = COL_SET, LABELS}, "", true},
+        {{.kind = COL_SET, LABELS}, "2,it's,red", true},
+        {{.kind = COL_SET, LABELS}, "red,it's", false}, /* comes back in another order */
+        {{.kind = COL_SET, LABELS}, "red,red", false},
+        {{.kind = COL_SET, LABELS}, "it's,", false},
+        {{.kind = COL_SET, LABELS}, ",it's", false},
+        {{.kind = COL_SET, LABELS}, "3", false},
+        {{.kind = COL_UUID}, "123e4567-e89b-12d3-a456-426655440000", true},
+        {{.kind = COL_UUID}, "123E4567-e89b-12d3-a456-426655440000", false},
+        {{.kind = COL_UUID}, "none", false},
+        {{.kind = COL_INET4}, "192.0.2.1", true},
+        {{.kind = COL_INET4}, "192.0.2", false},
+        {{.kind = COL_INET6}, "::1", true},
+        {{.kind = COL_INET6}, "0:0::1", false},
+        {{.kind = COL_INET6}, "192.0.2.1", false},     /* would become ::ffff:192.0.2.1 */
+        {{.kind = COL_INT, .length = 1}, "300", true}, /* refused by the server */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *why = NULL;
+        if (column_holds(&cases[i].column, cases[i].text, strlen(cases[i].text), &why) != cases[i].holds)
+            fail_msg("case %zu, \"%s\"", i, cases[i].text);
+        if (!cases[i].holds)
+            assert_non_null(why);
     }
 }
 
@@ -285,7 +375,8 @@ int main(void)
         cmocka_unit_test(canonical_values),         cmocka_unit_test(binary_is_padded),
         cmocka_unit_test(doubles_keep_their_value), cmocka_unit_test(labels),
         cmocka_unit_test(malformed_labels),         cmocka_unit_test(finds_columns_and_keys),
-        cmocka_unit_test(what_may_be_mapped),       cmocka_unit_test(a_table_is_freed_whole),
+        cmocka_unit_test(what_a_column_holds),      cmocka_unit_test(what_may_be_mapped),
+        cmocka_unit_test(a_table_is_freed_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ struct spec {
     uint64_t length;
     unsigned precision, scale;
     const char *charset; /* NULL: utf8mb4 where text */
-    bool nullable, has_default, generated, fixed, is_unsigned;
+    bool nullable, has_default, generated, fixed, is_unsigned, large;
 };
 
 #define ID                                                                                             \
@@ -82,6 +82,7 @@ static void fill(struct column *c, const struct spec *s, size_t ordinal)
                          .has_default = s->has_default || s->nullable,
                          .generated = s->generated,
                          .fixed_length = s->fixed,
+                         .large_text = s->large,
                          .length = s->length,
                          .precision = s->precision,
                          .scale = s->scale};
@@ -93,7 +94,7 @@ static void fill(struct column *c, const struct spec *s, size_t ordinal)
         c->collation = mem_strdup(collation);
     }
     struct err err = ERR_INIT;
-    if (s->kind == COL_ENUM)
+    if (s->kind == COL_ENUM || s->kind == COL_SET)
         assert_true(column_parse_labels(c, s->type, &err));
 }
 
@@ -222,8 +223,51 @@ static const struct pair_case {
      "w left l.lt.x v -> right r.rt.x enum('a'): a value that is no label"},
     {TEXT("v", 9), X(.type = "int(11)", .kind = COL_INT, .length = 4),
      "F left l.lt.x v and right r.rt.x int(11): the two types"},
-    {TEXT("v", 9), X(.type = "uuid", .kind = COL_OTHER),
-     "F left l.lt.x v and right r.rt.x uuid: a column of this type"},
+    {TEXT("v", 9), X(.type = "xmltype", .kind = COL_OTHER),
+     "F left l.lt.x v and right r.rt.x xmltype: a column of this type"},
+    {TEXT("v", 9), X(.type = "v", .kind = COL_TEXT, .length = 9, .charset = "klingon"),
+     "F right r.rt.x v: character set klingon cannot be converted to UTF-8"},
+    /* CHAR and VARCHAR count characters, the TEXTs bytes */
+    {TEXT("v", 63), X(.type = "tinytext", .kind = COL_TEXT, .length = 255, .large = true),
+     "w right r.rt.x tinytext -> left l.lt.x v: a longer text"},
+    {TEXT("v", 64), X(.type = "tinytext", .kind = COL_TEXT, .length = 255, .large = true),
+     "w left l.lt.x v -> right r.rt.x tinytext: a longer text"},
+    {X(.type = "text", .kind = COL_TEXT, .length = 65535, .large = true),
+     X(.type = "text", .kind = COL_TEXT, .length = 65535, .large = true), ""},
+    {X(.type = "text", .kind = COL_TEXT, .length = 65535, .large = true),
+     X(.type = "longtext", .kind = COL_TEXT, .length = UINT32_MAX, .large = true),
+     "w right r.rt.x longtext -> left l.lt.x text: a longer text"},
+    {X(.type = "v", .kind = COL_TEXT, .length = 9, .charset = "ascii"),
+     X(.type = "v", .kind = COL_TEXT, .length = 9, .charset = "gb18030"),
+     "w right r.rt.x v -> left l.lt.x v: a character"},
+    /* labels */
+    {X(.type = "enum('a','b')", .kind = COL_ENUM), X(.type = "enum('c','b','a')", .kind = COL_ENUM),
+     "w right r.rt.x enum('c','b','a') -> left l.lt.x enum('a','b'): a label"},
+    {X(.type = "enum('a','b')", .kind = COL_ENUM), X(.type = "enum('b','a')", .kind = COL_ENUM), ""},
+    {X(.type = "enum('A')", .kind = COL_ENUM), X(.type = "enum('a')", .kind = COL_ENUM), "w left"},
+    {X(.type = "set('a','b')", .kind = COL_SET), X(.type = "set('b','a')", .kind = COL_SET), ""},
+    {X(.type = "set('a','b')", .kind = COL_SET), X(.type = "enum('a','b')", .kind = COL_ENUM),
+     "w left l.lt.x set('a','b') -> right r.rt.x enum('a','b'): a label"},
+    {TEXT("v", 9), X(.type = "set('a')", .kind = COL_SET),
+     "w left l.lt.x v -> right r.rt.x set('a'): a value"},
+    /* MariaDB's own */
+    {X(.type = "uuid", .kind = COL_UUID), X(.type = "char(36)", .kind = COL_TEXT, .length = 36, .fixed = true),
+     "w right r.rt.x char(36) -> left l.lt.x uuid: a text that is not written"},
+    {X(.type = "uuid", .kind = COL_UUID), X(.type = "char(32)", .kind = COL_TEXT, .length = 32, .fixed = true),
+     "w left l.lt.x uuid -> right r.rt.x char(32): a longer text"},
+    {X(.type = "uuid", .kind = COL_UUID), X(.type = "uuid", .kind = COL_UUID), ""},
+    {X(.type = "uuid", .kind = COL_UUID), X(.type = "inet6", .kind = COL_INET6),
+     "F left l.lt.x uuid and right r.rt.x inet6: the two types"},
+    /* JSON: MariaDB's is a LONGTEXT */
+    {X(.type = "json", .kind = COL_JSON), X(.type = "json", .kind = COL_JSON), ""},
+    {X(.type = "json", .kind = COL_JSON),
+     X(.type = "longtext", .kind = COL_TEXT, .length = UINT32_MAX, .large = true), ""},
+    {X(.type = "json", .kind = COL_JSON), X(.type = "text", .kind = COL_TEXT, .length = 65535, .large = true),
+     "w left l.lt.x json -> right r.rt.x text: a longer document"},
+    {X(.type = "v", .kind = COL_TEXT, .length = 9), X(.type = "json", .kind = COL_JSON),
+     "w left l.lt.x v -> right r.rt.x json: a text that is no JSON"},
+    {X(.type = "json", .kind = COL_JSON), X(.type = "enum('a')", .kind = COL_ENUM),
+     "F left l.lt.x json and right r.rt.x enum('a'): JSON"},
     {X(.type = "int", .kind = COL_INT, .length = 4), X(.type = "bigint", .kind = COL_INT, .length = 8),
      "w right r.rt.x bigint -> left l.lt.x int: a number"},
     {X(.type = "int", .kind = COL_INT, .length = 4),
@@ -231,24 +275,35 @@ static const struct pair_case {
      "w left l.lt.x int -> right r.rt.x int u: a number"},
     {X(.type = "decimal(9,2)", .kind = COL_DECIMAL, .precision = 9, .scale = 2),
      X(.type = "decimal(9,1)", .kind = COL_DECIMAL, .precision = 9, .scale = 1),
-     "F left l.lt.x decimal(9,2) -> right r.rt.x decimal(9,1): digits behind the point"},
+     "w left l.lt.x decimal(9,2) -> right r.rt.x decimal(9,1): a number with more digits behind the point "
+     "would be quarantined"},
     {X(.type = "decimal(9,2)", .kind = COL_DECIMAL, .precision = 9, .scale = 2),
      X(.type = "decimal(8,2)", .kind = COL_DECIMAL, .precision = 8, .scale = 2),
-     "w left l.lt.x decimal(9,2) -> right r.rt.x decimal(8,2): a number"},
+     "w left l.lt.x decimal(9,2) -> right r.rt.x decimal(8,2): a number that the narrower"},
     {X(.type = "datetime(6)", .kind = COL_DATETIME, .precision = 6),
      X(.type = "datetime", .kind = COL_DATETIME),
-     "F left l.lt.x datetime(6) -> right r.rt.x datetime: digits of the fraction would be rounded away, and "
-     "the sides never "
-     "equal [ALTER TABLE `r`.`rt` MODIFY `x` datetime(6) NOT NULL;"},
+     "w left l.lt.x datetime(6) -> right r.rt.x datetime: a time with more digits of a second would be "
+     "quarantined []"},
     {X(.type = "datetime", .kind = COL_DATETIME), X(.type = "timestamp", .kind = COL_TIMESTAMP),
-     "w left l.lt.x datetime -> right r.rt.x timestamp: a TIMESTAMP ends in 2038"},
+     "w left l.lt.x datetime -> right r.rt.x timestamp: a DATETIME is carried over as if it were UTC"},
     {X(.type = "double", .kind = COL_DOUBLE), X(.type = "float", .kind = COL_FLOAT),
-     "F left l.lt.x double -> right"},
+     "w left l.lt.x double -> right r.rt.x float: a number with more digits"},
+    {X(.type = "float", .kind = COL_FLOAT),
+     X(.type = "float(7,3)", .kind = COL_FLOAT, .precision = 7, .scale = 3),
+     "w left l.lt.x float -> right r.rt.x float(7,3): a number with more digits"},
+    {X(.type = "float(7,3)", .kind = COL_FLOAT, .precision = 7, .scale = 3),
+     X(.type = "float(7,3)", .kind = COL_FLOAT, .precision = 7, .scale = 3), ""},
     {X(.type = "binary(4)", .kind = COL_BINARY, .length = 4, .fixed = true),
      X(.type = "varbinary(4)", .kind = COL_BINARY, .length = 4),
-     "F right r.rt.x varbinary(4) -> left l.lt.x binary(4): BINARY pads"},
+     "w right r.rt.x varbinary(4) -> left l.lt.x binary(4): BINARY fills a value up"},
     {X(.type = "bit(9)", .kind = COL_BIT, .length = 9), X(.type = "bit(1)", .kind = COL_BIT, .length = 1),
      "w left"},
+    {X(.type = "point", .kind = COL_GEOMETRY), X(.type = "geometry", .kind = COL_GEOMETRY),
+     "w right r.rt.x geometry -> left l.lt.x point: a shape of another type"},
+    {X(.type = "geomcollection", .kind = COL_GEOMETRY), X(.type = "geometrycollection", .kind = COL_GEOMETRY),
+     ""},
+    {X(.type = "vector(3)", .kind = COL_VECTOR, .length = 12),
+     X(.type = "vector(2)", .kind = COL_VECTOR, .length = 8), "w left"},
     {X(.type = "v", .kind = COL_TEXT, .length = 9, .generated = true), TEXT("v", 9),
      "F left l.lt.x v is generated"},
 };
@@ -300,6 +355,12 @@ static const struct whole_case {
      5,
      {.name = "updated_at", .type = "date", .kind = COL_DATE},
      "F left l.lt.updated_at date must be a TIMESTAMP or DATETIME"},
+    {SIDE_LEFT,
+     5,
+     {.name = "updated_at", .type = "timestamp", .kind = COL_TIMESTAMP},
+     "F right r.rt.updated_at timestamp(6) -> left l.lt.updated_at timestamp: digits of a second do not fit, "
+     "and "
+     "nearly every row has them [ALTER TABLE `l`.`lt` MODIFY `updated_at` timestamp(6) NOT NULL;"},
     {SIDE_RIGHT, MAX_COLUMNS, X(.type = "varchar(9)", .kind = COL_TEXT, .length = 9),
      "F right r.rt.x varchar(9) is NOT NULL, has no default and is not mapped: a row from the other side "
      "could not be "
@@ -361,6 +422,30 @@ static void test_keys_must_be_told_apart_alike(void **state)
         strstr(text_of(&said), "are key columns with different collations (utf8mb4_bin, latin1_bin)"));
     assert_non_null(
         strstr(text_of(&said), "MODIFY `id` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"));
+    buf_done(&said);
+}
+
+/* A UUID is not sorted as its text is. */
+static void test_keys_must_be_sorted_alike(void **state)
+{
+    struct spec specs[2][MAX_COLUMNS] = {{{0}}};
+    struct buf said = BUF_INIT;
+    struct config_link c = make_config(seed_columns, 4);
+
+    (void)state;
+    memcpy(specs[SIDE_LEFT], LEFT, sizeof(LEFT));
+    memcpy(specs[SIDE_RIGHT], RIGHT, sizeof(RIGHT));
+    specs[SIDE_LEFT][0] = (struct spec){.name = "id", .type = "uuid", .kind = COL_UUID};
+    specs[SIDE_RIGHT][0] = (struct spec){.name = "id", .type = "char(36)", .kind = COL_TEXT, .length = 36};
+    assert_null(build(&c, specs[SIDE_LEFT], specs[SIDE_RIGHT], &said));
+    assert_non_null(
+        strstr(text_of(&said), "sorted differently: a key column of uuid needs the same type on both"));
+    buf_clear(&said);
+    specs[SIDE_RIGHT][0] = specs[SIDE_LEFT][0];
+    struct link *l = build(&c, specs[SIDE_LEFT], specs[SIDE_RIGHT], &said);
+    assert_non_null(l);
+    assert_false(l->loose_keys);
+    link_free(l);
     buf_done(&said);
 }
 
@@ -476,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_wholes),
         cmocka_unit_test(test_keys_must_be_told_apart_alike),
+        cmocka_unit_test(test_keys_must_be_sorted_alike),
         cmocka_unit_test(test_sealed_width_is_that_of_the_cipher),
         cmocka_unit_test(test_key_without_unique_index),
         cmocka_unit_test(test_several_problems),

@@ -30,6 +30,11 @@ static const struct column as_timestamp = {.name = "c", .kind = COL_TIMESTAMP};
 static const struct column as_text = {.name = "c", .kind = COL_TEXT, .charset = (char *)"utf8mb4"};
 static const struct column as_latin1 = {.name = "c", .kind = COL_TEXT, .charset = (char *)"latin1"};
 static const struct column as_utf16 = {.name = "c", .kind = COL_TEXT, .charset = (char *)"utf16"};
+static const struct column as_ascii = {.name = "c", .kind = COL_TEXT, .charset = (char *)"ascii"};
+static const struct column as_uuid = {.name = "c", .kind = COL_UUID};
+static const struct column as_inet4 = {.name = "c", .kind = COL_INET4};
+static const struct column as_inet6 = {.name = "c", .kind = COL_INET6};
+static const struct column as_vector = {.name = "c", .kind = COL_VECTOR};
 static const struct column as_binary = {.name = "c", .kind = COL_BINARY, .fixed_length = true};
 static const struct column as_blob = {.name = "c", .kind = COL_BINARY};
 static const struct column as_enum = {.name = "c", .kind = COL_ENUM, .labels = labels, .nlabels = 3};
@@ -45,14 +50,20 @@ struct sample {
     size_t len;
     const char *text; /* NULL: ERR_HALT */
     size_t text_len;
+    enum value_state state;
 };
-#define VALUE(type, meta, column, bytes, text)                                  \
-    {                                                                           \
-        type, meta, &(column), bytes, sizeof(bytes) - 1, text, sizeof(text) - 1 \
+#define VALUE(type, meta, column, bytes, text)                                             \
+    {                                                                                      \
+        type, meta, &(column), bytes, sizeof(bytes) - 1, text, sizeof(text) - 1, VALUE_SET \
     }
-#define REFUSED(type, meta, column, bytes)                       \
-    {                                                            \
-        type, meta, &(column), bytes, sizeof(bytes) - 1, NULL, 0 \
+/* Its bytes are no text of its character set. */
+#define NO_TEXT(type, meta, column, bytes, text)                                              \
+    {                                                                                         \
+        type, meta, &(column), bytes, sizeof(bytes) - 1, text, sizeof(text) - 1, VALUE_SEALED \
+    }
+#define REFUSED(type, meta, column, bytes)                                   \
+    {                                                                        \
+        type, meta, &(column), bytes, sizeof(bytes) - 1, NULL, 0, VALUE_NULL \
     }
 
 static const struct sample samples[] = {
@@ -93,8 +104,9 @@ static const struct sample samples[] = {
     VALUE(ROWS_VARCHAR, 20, as_latin1, "\3a\x80\x81",
           "a\xe2\x82\xac\xc2\x81"), /* the euro, and a hole of Windows-1252 */
     VALUE(ROWS_VARCHAR, 20, as_utf16, "\4\xd8\x34\xdd\x1e", "\xf0\x9d\x84\x9e"),
-    REFUSED(ROWS_VARCHAR, 20, as_utf16, "\2\xd8\x34"), /* half a pair */
-    REFUSED(ROWS_VARCHAR, 20, as_utf16, "\3\0ab"),
+    NO_TEXT(ROWS_VARCHAR, 20, as_utf16, "\2\xd8\x34", "\xd8\x34"), /* half a pair */
+    NO_TEXT(ROWS_VARCHAR, 20, as_utf16, "\3\0ab", "\0ab"),
+    NO_TEXT(ROWS_VARCHAR, 20, as_ascii, "\2a\x80", "a\x80"),
     VALUE(ROWS_STRING, 4, as_binary, "\2\1\2", "\1\2\0\0"),
     VALUE(ROWS_BLOB, 2, as_blob, "\2\0\1\0", "\1\0"),
     VALUE(ROWS_ENUM, 1, as_enum, "\2", "green"),
@@ -105,6 +117,17 @@ static const struct sample samples[] = {
     REFUSED(ROWS_SET, 1, as_set, "\x08"),
     VALUE(ROWS_JSON, 4, as_json, "\3\0\0\0\5\1\0", "1"),
     REFUSED(ROWS_JSON, 4, as_json, "\2\0\0\0\x63\1"),
+    VALUE(ROWS_VECTOR, 4, as_vector, "\4\0\0\0\0\0\x80\x3f", "\0\0\x80\x3f"),
+    VALUE(ROWS_VARCHAR, 4, as_vector, "\4\0\0\x80\x3f", "\0\0\x80\x3f"), /* MariaDB's */
+    VALUE(ROWS_STRING, 16, as_uuid, "\x10\x12\x3e\x45\x67\xe8\x9b\x12\xd3\xa4\x56\x42\x66\x55\x44\x00\x01",
+          "123e4567-e89b-12d3-a456-426655440001"),
+    VALUE(ROWS_STRING, 16, as_uuid, "\0", "00000000-0000-0000-0000-000000000000"),
+    VALUE(ROWS_STRING, 4, as_inet4, "\3\xc0\0\2", "192.0.2.0"),
+    VALUE(ROWS_STRING, 16, as_inet6, "\4\x20\1\x0d\xb8", "2001:db8::"),
+    VALUE(ROWS_STRING, 16, as_inet6, "\0", "::"),
+    REFUSED(ROWS_STRING, 16, as_inet4, "\0"),
+    REFUSED(ROWS_STRING, 4, as_uuid, "\0"),
+    REFUSED(ROWS_STRING, 4, as_inet4, "\5\1\2\3\4\5"),
     VALUE(ROWS_GEOMETRY, 4, as_shape, "\2\0\0\0\1\2", "\1\2"),
     VALUE(ROWS_VARCHAR_COMPRESSED, 50, as_text, "\4\0abc", "abc"),
     VALUE(ROWS_VARCHAR_COMPRESSED, 50, as_text, "\0", ""),
@@ -151,7 +174,7 @@ static void test_samples(void **state)
         bool ok = read_one(s, image, 1 + s->len, &v, &arena, &err);
         if (ok != (s->text != NULL))
             fail_msg("sample %zu, type %u: %s", i, s->type, ok ? "not refused" : err.text);
-        if (ok && (v.state != VALUE_SET || v.len != s->text_len || memcmp(v.data, s->text, v.len) != 0))
+        if (ok && (v.state != s->state || v.len != s->text_len || memcmp(v.data, s->text, v.len) != 0))
             fail_msg("sample %zu, type %u: \"%.*s\", not \"%s\"", i, s->type, (int)v.len, v.data, s->text);
         if (!ok) {
             assert_int_equal(err.kind, ERR_HALT);
