@@ -217,6 +217,15 @@ static bool halted_error(const struct resyncer *r, enum side from, enum err_kind
                    direction_arrow(from), why);
 }
 
+/* One that nobody ordered cannot end well while a direction is halted, and must not be in the way of the order that
+ * says how to go on. */
+static bool gives_way(const struct resyncer *r, const struct job_order *order)
+{
+    enum side from;
+
+    return r->job.cause != JOB_TRIGGER && order->has_from && is_halted(r, &from);
+}
+
 enum resync_answer resyncer_trigger(struct resyncer *r, const struct job_order *order, struct job *ret_job,
                                     struct err *err)
 {
@@ -228,12 +237,18 @@ enum resync_answer resyncer_trigger(struct resyncer *r, const struct job_order *
         answer = RESYNC_NOT_YET;
         err_set(err, ERR_RETRY, 0, "link %s: server %s has not been reached yet", r->o.link->name,
                 r->o.link->server[SIDE_LEFT]);
-    } else if (runs(r)) {
+    } else if (runs(r) && !gives_way(r, order)) {
         answer = RESYNC_RUNS_ALREADY;
     } else if (!order->has_from && is_halted(r, &from)) {
         answer = RESYNC_HALTED;
         halted_error(r, from, ERR_HALT, err);
     } else {
+        if (runs(r)) {
+            r->job.state = JOB_FAILED;
+            r->job.ended_at = clock_wall();
+            snprintf(r->job.error, sizeof r->job.error,
+                     "a trigger that says which side is right took its place");
+        }
         new_job(r, JOB_TRIGGER, order, "");
         pthread_cond_signal(&r->wanted);
     }
@@ -848,26 +863,36 @@ static bool stays_halted(struct resyncer *r, struct err *err)
     return is_halted(r, &from) && !halted_error(r, from, ERR_HALT, err);
 }
 
+/* Another one may have taken the place of the one that was begun. */
+static uint64_t begin_job(struct resyncer *r, struct job_order *ret_order)
+{
+    pthread_mutex_lock(&r->lock);
+    if (!r->walks) {
+        r->job.error[0] = '\0';
+        r->walks = true;
+        log_begin(r);
+    }
+    *ret_order = r->job.order;
+    uint64_t generation = r->generation;
+
+    pthread_mutex_unlock(&r->lock);
+    return generation;
+}
+
 static void run_job(struct resyncer *r)
 {
-    struct job_order order;
     bool over = false;
 
     if (!slots_take(r->o.slots, r->o.stop))
         return;
-    pthread_mutex_lock(&r->lock);
-    order = r->job.order;
-    r->job.error[0] = '\0';
-    r->walks = true;
-    log_begin(r);
-    pthread_mutex_unlock(&r->lock);
     backoff_reset(&r->backoff);
     r->in_trouble = false;
     r->went_well_at = clock_mono();
     r->chunk_rows = r->group_rows = FIRST_ROWS < r->o.chunk_rows ? FIRST_ROWS : r->o.chunk_rows;
     while (!over && !stop_raised(r->o.stop)) {
         struct err err = ERR_INIT;
-        uint64_t generation = generation_of(r);
+        struct job_order order;
+        uint64_t generation = begin_job(r, &order);
 
         if (run_once(r, &order, generation, &err) && !stays_halted(r, &err))
             over = end_job(r, generation, JOB_DONE, "");
@@ -957,9 +982,17 @@ static bool is_due(const struct resyncer *r)
 static bool wait_for_job(struct resyncer *r)
 {
     bool some_wait = link_sync_quarantine_count(r->o.sync) > 0;
-    const struct timespec until = wait_deadline(some_wait ? RETRY_EVERY_MS : WAKE_EVERY_MS);
+    uint32_t wait_ms = some_wait ? RETRY_EVERY_MS : WAKE_EVERY_MS;
 
     pthread_mutex_lock(&r->lock);
+    if (runs(r)) {
+        int64_t rest_ms = mono_diff_us(r->rest_until, clock_mono()) / 1000 + 1;
+
+        if (rest_ms < wait_ms)
+            wait_ms = rest_ms > 0 ? (uint32_t)rest_ms : 1;
+    }
+    const struct timespec until = wait_deadline(wait_ms);
+
     if (!is_due(r))
         wait_until(&r->wanted, &r->lock, &until);
     bool wanted = is_due(r);

@@ -124,6 +124,18 @@ static bool is_key_field(const struct link *link, size_t field)
     return false;
 }
 
+/* Without it two rows may have one key. */
+static bool has_key(const struct layout *l, const struct table *now)
+{
+    const struct link *link = l->link;
+    size_t *ordinals = mem_zalloc(link->nkey + 1, sizeof(*ordinals));
+    for (size_t i = 0; i < link->nkey; i++)
+        ordinals[i] = table_column(now, link->fields[link->key[i]].column[l->from]->name)->ordinal;
+    bool has = table_find_key(now, ordinals, link->nkey) != NULL;
+    free(ordinals);
+    return has;
+}
+
 static bool check(const struct layout *l, const struct table *now, struct err *err)
 {
     for (size_t i = 0; i < l->link->nfields; i++) {
@@ -133,6 +145,9 @@ static bool check(const struct layout *l, const struct table *now, struct err *e
         if (!still_fits(was, is, is_key_field(l->link, i)))
             return differs(now, was, is, err);
     }
+    if (l->link->index[l->from] != NULL && !has_key(l, now))
+        return err_set(err, ERR_HALT, 0, "%s.%s has no unique index over the key any more", now->db,
+                       now->name);
     return true;
 }
 
