@@ -257,6 +257,10 @@ enum preflight_result preflight(const struct config *config, check_report *repor
         check_packets(&p, &config->links[i]);
         preflight_check_positions(&p, &config->links[i]);
     }
+    /* A server that went away meanwhile is not fit or unfit, but not there: all that it did not answer counts as that. */
+    bool lost = false;
+    for (size_t i = 0; i < config->nservers; i++)
+        lost = lost || (p.servers[i].conn != NULL && dbconn_is_lost(p.servers[i].conn));
     free_servers(&p);
     bool pass = p.fails == 0 && p.absents == 0;
     for (size_t i = 0; i < config->nlinks; i++) {
@@ -268,5 +272,5 @@ enum preflight_result preflight(const struct config *config, check_report *repor
             ret_links[i] = links[i];
     }
     free(links);
-    return pass ? PREFLIGHT_PASS : p.fails > 0 ? PREFLIGHT_FAIL : PREFLIGHT_ABSENT;
+    return pass ? PREFLIGHT_PASS : p.fails > 0 && !lost ? PREFLIGHT_FAIL : PREFLIGHT_ABSENT;
 }

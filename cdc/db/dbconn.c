@@ -16,6 +16,7 @@
 #include "cdc/db/dbconn.h"
 
 #include <assert.h>
+#include <errmsg.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -112,6 +113,13 @@ void dbconn_shutdown(struct dbconn *c)
 }
 
 bool dbconn_is_open(const struct dbconn *c) { return c->mysql != NULL; }
+
+bool dbconn_is_lost(const struct dbconn *c)
+{
+    unsigned code = c->mysql != NULL ? mysql_errno(c->mysql) : 0;
+
+    return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST || code == CR_SERVER_LOST_EXTENDED;
+}
 
 enum db_kind dbconn_kind(const struct dbconn *c) { return c->kind; }
 

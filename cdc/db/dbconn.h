@@ -39,6 +39,8 @@ void dbconn_free(struct dbconn *c); /* closes; NULL is fine */
 bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err);
 void dbconn_close(struct dbconn *c);
 bool dbconn_is_open(const struct dbconn *c);
+/* Its server, or the line to it, has failed it: only a new connection is of use. */
+bool dbconn_is_lost(const struct dbconn *c);
 /* From any thread: a blocked call returns with ERR_RETRY; the owner closes. */
 void dbconn_shutdown(struct dbconn *c);
 

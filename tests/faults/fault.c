@@ -11,7 +11,7 @@
  *   THREAD   the begin of what the log's lines of a thread begin with: "applier users left>right", "resync", "reader";
  *            "" for any
  *   COUNT    it happens at the COUNT-th such statement of a thread; "7+": and at every 7th from there on
- *   WORD     only statements whose first word this is count: COMMIT
+ *   WORD     only statements whose first word this is count: COMMIT; or COMMIT@auth, those to one server
  *
  * With it the statements of a packet are sent one by one, so that every place between any two of them can be
  * chosen. What happened is said in one line of the log's shape.
@@ -39,7 +39,7 @@
 static struct {
     bool given, kill, again;
     enum fault_when when;
-    char thread[96], word[32];
+    char thread[96], word[32], server[64];
     unsigned long count;
 } order;
 
@@ -83,7 +83,11 @@ static void read_order(void)
             if (sscanf(part, "%lu%c", &order.count, &plus) < 1 || order.count == 0)
                 refuse(text);
             break;
-        case 4: snprintf(order.word, sizeof order.word, "%s", part); break;
+        case 4:
+            snprintf(order.server, sizeof order.server, "%s",
+                     strchr(part, '@') != NULL ? strchr(part, '@') + 1 : "");
+            snprintf(order.word, sizeof order.word, "%.*s", (int)strcspn(part, "@"), part);
+            break;
         default: refuse(text);
         }
         if (rest == NULL && i < 3)
@@ -121,7 +125,8 @@ bool fault_breaks(enum fault_when when, const char *server, const char *sql, siz
     log_context_print(who, sizeof who);
     first_word(sql, len, word, sizeof word);
     if (strncmp(who, order.thread, strlen(order.thread)) != 0 ||
-        (order.word[0] != '\0' && strcmp(word, order.word) != 0))
+        (order.word[0] != '\0' && strcmp(word, order.word) != 0) ||
+        (order.server[0] != '\0' && strcmp(server, order.server) != 0))
         return false;
     seen++;
     if (order.again ? seen % order.count != 0 : seen != order.count)

@@ -63,8 +63,9 @@ class Outage:
         assert len(lines) <= most, f"{len(lines)} lines:\n{text}"
         for line in set(lines):
             assert lines.count(line) <= SAME, f"{lines.count(line)} times {line}:\n{text}"
+        raw = self.daemon.log()[self.began_at:].lower()
         for word in words:
-            assert word.lower() in text.lower(), f"no word of {word}:\n{text}"
+            assert word.lower() in raw, f"no word of {word}:\n{text}"
 
 
 @contextlib.contextmanager
