@@ -2,28 +2,9 @@
 
 import pytest
 
+from support.audit import audit, audited
 from support.servers import wait_until
 from support.twin import PEER, SIDES, TO
-
-# An audit of every row written into the table, by whom, kept by the server itself.
-AUDIT = """
-CREATE TABLE {db}.audit (n INT AUTO_INCREMENT PRIMARY KEY, op CHAR(1), id BIGINT, who VARCHAR(80));
-CREATE TRIGGER {table}_i AFTER INSERT ON {table} FOR EACH ROW INSERT INTO {db}.audit (op, id, who) VALUES ('i', NEW.id, USER());
-CREATE TRIGGER {table}_u AFTER UPDATE ON {table} FOR EACH ROW INSERT INTO {db}.audit (op, id, who) VALUES ('u', NEW.id, USER());
-CREATE TRIGGER {table}_d AFTER DELETE ON {table} FOR EACH ROW INSERT INTO {db}.audit (op, id, who) VALUES ('d', OLD.id, USER());
-"""
-
-
-def audit(twin, side):
-    table = twin.link.table(side)
-    twin.servers[side].script(AUDIT.format(db=table.split(".")[0], table=table))
-
-
-def audited(twin, side, by_daemon):
-    db = twin.link.table(side).split(".")[0]
-    sign = "LIKE" if by_daemon else "NOT LIKE"
-    return [tuple(row) for row in twin.servers[side].rows(
-        f"SELECT op, id FROM {db}.audit WHERE who {sign} 'twinlog@%%' ORDER BY n", ())]
 
 
 def test_each_write_is_one_transaction_in_the_other_log_and_then_silence(running):
