@@ -227,6 +227,8 @@ static bool copy_file(struct source *s, unsigned file, const struct buf *content
         } else if (!copy_line(&r, p, end, err)) {
             return false;
         }
+        if (s->text.len > MAX_BYTES) /* a file may be included many times */
+            return bad_line(&r, err, "the config is longer than 4 MiB with all that it includes");
         p = next;
     }
     if (r.inside == IN_TEXT)

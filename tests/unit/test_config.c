@@ -458,6 +458,25 @@ static void test_include_names_its_own_lines(void **state)
     assert_memory_equal(err.text, wanted, strlen(wanted));
 }
 
+/* 256 times 4 MiB were a GiB. */
+static void test_includes_are_bounded_together(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    struct buf big = BUF_INIT;
+    char text[400], wanted[300];
+    while (big.len < (size_t)3 << 20)
+        buf_adds(&big, "log = { level = \"info\"; }; \n");
+    write_file("b.conf", big.data, big.len, 0644);
+    buf_done(&big);
+    snprintf(text, sizeof(text), "# first\n@include \"b.conf\"\n@include \"b.conf\"\n");
+    assert_false(load(text, &c, &err));
+    snprintf(wanted, sizeof(wanted), "%s/b.conf:", dir);
+    assert_memory_equal(err.text, wanted, strlen(wanted));
+    assert_non_null(strstr(err.text, ": the config is longer than 4 MiB with all that it includes"));
+}
+
 static void test_numbers_and_strings_of_the_text(void **state)
 {
     (void)state;
@@ -586,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_forest_is_taken),
         cmocka_unit_test(test_include_names_its_own_lines),
+        cmocka_unit_test(test_includes_are_bounded_together),
         cmocka_unit_test(test_numbers_and_strings_of_the_text),
         cmocka_unit_test(test_secret_from_environment),
         cmocka_unit_test(test_secret_from_file),
