@@ -3,6 +3,7 @@
  * what the result points at can be read.
  */
 #include "cdc/binlog/event.h"
+#include "cdc/binlog/payload.h"
 #include "cdc/binlog/tablemap.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -48,6 +49,40 @@ static void read_rows(const struct event_rows *r)
     buf_done(&scratch);
 }
 
+static void read_payload(const struct event_payload *e)
+{
+    struct payload *p = payload_new();
+    struct err err = ERR_INIT;
+    const uint8_t *event;
+    size_t len;
+    bool ok = payload_open(p, e->body, e->len, &err);
+    while (ok && (ok = payload_next(p, &event, &len, &err)) && event != NULL) {
+        fuzz_check(len >= EVENT_HEADER_BYTES);
+        fuzz_touch(event, len);
+    }
+    if (!ok)
+        check_error(&err);
+    payload_free(p);
+}
+
+/* What the statement that ends an XA transaction names is what its PREPARE named. */
+static void read_xid(const struct xid *x)
+{
+    struct buf sql = BUF_INIT;
+    struct xid again;
+    enum xid_end end;
+    buf_adds(&sql, "XA ROLLBACK X'");
+    for (size_t i = 0; i < x->gtrid_len; i++)
+        buf_addf(&sql, "%02X", x->data[i]);
+    buf_adds(&sql, "',X'");
+    for (size_t i = 0; i < x->bqual_len; i++)
+        buf_addf(&sql, "%02x", x->data[x->gtrid_len + i]);
+    buf_addf(&sql, "',%u", x->format);
+    fuzz_check(xid_of_statement(sql.data, sql.len, &end, &again));
+    fuzz_check(end == XID_ROLLBACK && xid_equal(x, &again));
+    buf_done(&sql);
+}
+
 static void read_event(const struct event *e)
 {
     switch (e->kind) {
@@ -59,6 +94,12 @@ static void read_event(const struct event *e)
         break;
     case EVENT_TABLE_MAP: read_map(&e->map); break;
     case EVENT_ROWS: read_rows(&e->rows); break;
+    case EVENT_PAYLOAD: read_payload(&e->payload); break;
+    case EVENT_XA_PREPARE: read_xid(&e->xa.xid); break;
+    case EVENT_GTID:
+        fuzz_check(memchr(e->gtid.id.tag, '\0', sizeof(e->gtid.id.tag)) != NULL);
+        fuzz_check(e->gtid.id.kind != GTID_MYSQL || e->gtid.id.seq > 0);
+        break;
     default: break;
     }
 }

@@ -16,6 +16,28 @@ static bool parse(const char *text, struct pos *ret_pos)
     return false;
 }
 
+/* Both ends of each range, one by one, are in it, and adding them changes nothing. */
+static void check_ranges(const struct pos *p)
+{
+    struct pos same = POS_INIT;
+    pos_copy(&same, p);
+    for (size_t i = 0; i < p->set.nsources; i++) {
+        const struct gtid_source *source = &p->set.sources[i];
+        fuzz_check(source->nranges > 0);
+        for (size_t k = 0; k < 2 * source->nranges; k++) {
+            const struct gtid_range *r = &source->ranges[k / 2];
+            struct gtid g = {.kind = GTID_MYSQL, .seq = k % 2 == 0 ? r->first : r->last};
+            memcpy(g.uuid, source->uuid, GTID_UUID_BYTES);
+            memcpy(g.tag, source->tag, sizeof(g.tag));
+            fuzz_check(r->first >= 1 && r->first <= r->last && (k < 2 || r->first > r[-1].last + 1));
+            fuzz_check(gtid_set_includes(&p->set, &g));
+            pos_add_gtid(&same, &g);
+        }
+    }
+    fuzz_check(gtid_set_equal(&same.set, &p->set));
+    pos_done(&same);
+}
+
 static void check_print(const struct pos *p)
 {
     struct buf once = BUF_INIT, twice = BUF_INIT;
@@ -56,8 +78,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *first = input_string(&in), *second = input_string(&in);
     struct pos a, b;
     bool a_ok = parse(first, &a), b_ok = parse(second, &b);
-    if (a_ok)
+    if (a_ok) {
         check_print(&a);
+        check_ranges(&a);
+    }
     if (a_ok && b_ok)
         check_min(&a, &b);
     pos_done(&a);

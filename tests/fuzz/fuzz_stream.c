@@ -18,6 +18,7 @@ static bool loaded[NBASES];
 struct run {
     const struct golden_links *links;
     struct assemble *assemble;
+    bool by_file;
     bool refuse, no_definition; /* the next time */
 };
 
@@ -61,6 +62,13 @@ static void halt(void *arg, size_t feed, const char *why)
 {
     struct run *r = arg;
     fuzz_check(feed < r->links->nlinks && why[0] != '\0');
+}
+
+static void lose(void *arg, size_t feed, const char *why)
+{
+    struct run *r = arg;
+    halt(arg, feed, why);
+    fuzz_check(!assemble_serves(r->assemble, feed));
 }
 
 static void echo(void *arg, size_t feed)
@@ -108,6 +116,7 @@ static void begin(struct run *r)
 {
     struct pos from = POS_INIT;
     assemble_start(r->assemble, &from);
+    assemble_opened(r->assemble, "1", r->by_file);
     pos_done(&from);
 }
 
@@ -185,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct run r = {.links = load(input_byte(&in) % NBASES)};
     uint8_t flags = input_byte(&in), part = input_byte(&in);
+    r.by_file = (flags & STREAM_BY_FILE) != 0;
     struct assemble_feed feeds[MAX_FEEDS];
     for (size_t i = 0; i < r.links->nlinks; i++)
         feeds[i] = (struct assemble_feed){r.links->links[i], SIDE_LEFT};
@@ -196,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .part_bytes = (flags & STREAM_SMALL_PARTS) != 0 ? 512 : (size_t)1 << 20,
         .put = put,
         .halt = halt,
+        .lose = lose,
         .describe = (flags & STREAM_DESCRIBES) != 0 ? describe : NULL,
         .echo = echo,
         .arg = &r,

@@ -17,6 +17,7 @@
 
 #define STREAM_DESCRIBES 0x01 /* the table's definition is asked for */
 #define STREAM_SMALL_PARTS 0x02
+#define STREAM_BY_FILE 0x04 /* as of a server without GTIDs */
 
 #define STREAM_HEAD 3
 #define STREAM_ITEM_IS_OTHER 0x8000
