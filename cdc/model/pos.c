@@ -107,10 +107,17 @@ void pos_set_file(struct pos *p, const char *file, size_t len, uint64_t offset)
 /* The place of the domain in the list, or where it would have to be put in. */
 static size_t gtid_place(const struct pos *p, uint32_t domain)
 {
-    size_t i = 0;
-    while (i < p->ngtids && p->gtids[i].domain < domain)
-        i++;
-    return i;
+    size_t low = 0, high = p->ngtids;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (p->gtids[middle].domain < domain)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static const struct gtid *gtid_of(const struct pos *p, uint32_t domain)
@@ -259,19 +266,29 @@ static bool parse_gtid(const char **s, struct gtid *ret_gtid)
 
 static const char *skip_spaces(const char *s) { return s + strspn(s, " \t\r\n"); }
 
-static bool parse_list(struct pos *p, const char *text, struct err *err)
+static int by_domain(const void *a, const void *b)
+{
+    const struct gtid *x = a, *y = b;
+
+    return x->domain < y->domain ? -1 : x->domain > y->domain;
+}
+
+/* As it stands, in whatever order. */
+static bool parse_items(struct pos *p, const char *text, struct err *err)
 {
     const char *s = skip_spaces(text);
+    size_t cap = 0;
 
     while (*s != '\0') {
-        struct gtid g;
-        if (!parse_gtid(&s, &g))
+        if (p->ngtids == cap) {
+            cap = cap > 0 ? cap * 2 : 4;
+            p->gtids = mem_realloc(p->gtids, cap * sizeof *p->gtids);
+        }
+        if (!parse_gtid(&s, &p->gtids[p->ngtids]))
             return err_set(err, ERR_CONFIG, 0,
                            "no GTID at character %zu of the list; \"0-1-155,1-2-7\" would be one",
                            (size_t)(s - text) + 1);
-        if (gtid_of(p, g.domain) != NULL)
-            return err_set(err, ERR_CONFIG, 0, "GTID domain %" PRIu32 " stands twice in the list", g.domain);
-        pos_add_gtid(p, &g);
+        p->ngtids++;
         s = skip_spaces(s);
         if (*s == '\0')
             return true;
@@ -282,6 +299,19 @@ static bool parse_list(struct pos *p, const char *text, struct err *err)
         if (*s == '\0')
             return err_set(err, ERR_CONFIG, 0, "the GTID list ends with a comma");
     }
+    return true;
+}
+
+static bool parse_list(struct pos *p, const char *text, struct err *err)
+{
+    if (!parse_items(p, text, err))
+        return false;
+    if (p->ngtids > 0)
+        qsort(p->gtids, p->ngtids, sizeof *p->gtids, by_domain);
+    for (size_t i = 1; i < p->ngtids; i++)
+        if (p->gtids[i].domain == p->gtids[i - 1].domain)
+            return err_set(err, ERR_CONFIG, 0, "GTID domain %" PRIu32 " stands twice in the list",
+                           p->gtids[i].domain);
     return true;
 }
 
