@@ -3,6 +3,7 @@ MySQL that gives no GTIDs or gives them with tags."""
 
 import contextlib
 import os
+import secrets
 import shutil
 
 import pytest
@@ -269,3 +270,31 @@ def test_transactions_that_one_session_compresses(running):
     running.daemon.start()
     running.settle()
     assert running.names(2) == ("later", "later") and jobs_begun(running) == 1
+
+
+@pytest.mark.pairings("mariadb-11.8/mariadb-10.11")
+def test_a_log_that_is_encrypted_and_compressed(twin, tmp_path):
+    """The server decrypts it for who reads it as a replica does."""
+    server = twin.servers["left"]
+    keys = tmp_path / "keys"
+    keys.write_text(f"1;{secrets.token_hex(32)}\n")
+    server.set_options(plugin_load_add="file_key_management", file_key_management_filename=str(keys),
+                       encrypt_binlog="ON", log_bin_compress="ON", log_bin_compress_min_len="10")
+    server.stop()
+    server.start()
+    twin.start()
+    twin.daemon.wait_job()
+    for key in range(1, 9):
+        twin.insert(SIDES[key % 2], key, name="in a log that nobody else can read")
+    twin.settle()
+    twin.daemon.stop()
+    twin.update("left", 1, name="while away")
+    server.sql("FLUSH BINARY LOGS")
+    twin.delete("left", 2)
+    twin.daemon.start()
+    twin.settle()
+    assert twin.names(1) == ("while away",) * 2 and twin.names(2) == (None, None)
+    assert jobs_begun(twin) == 1 and twin.daemon.conflicts() == []
+    with open(os.path.join(server.datadir, server.log_files()[-2]), "rb") as f:
+        log = f.read()
+    assert log[:4] == b"\xfebin" and b"while away" not in log and b"client_auth" not in log

@@ -28,8 +28,11 @@ die()
 [[ $# -eq 2 ]] || die "usage: install.sh mysql-9.7|mariadb-11.8 FOLDER"
 kind=$1
 case $kind in
-mysql-*) suite=sid packages=(mysql-server-core mysql-client-core) server=usr/sbin/mysqld ;;
-mariadb-*) suite=trixie packages=(mariadb-server-core mariadb-client-core) server=usr/sbin/mariadbd ;;
+mysql-*) suite=sid packages=(mysql-server-core mysql-client-core) alone=() server=usr/sbin/mysqld ;;
+mariadb-*)
+    # The plugins, encryption among them, are in a package that wants much else: it comes without that.
+    suite=trixie packages=(mariadb-server-core mariadb-client-core) alone=(mariadb-server) server=usr/sbin/mariadbd
+    ;;
 *) die "no server $kind: mysql-9.7 or mariadb-11.8" ;;
 esac
 mkdir -p "$2"
@@ -135,6 +138,7 @@ version()
 prepare_apt
 our_apt update
 our_apt --download-only install "${packages[@]}"
+[[ ${#alone[@]} -eq 0 ]] || (cd "$apt/archives" && our_apt download "${alone[@]}")
 unpack
 rm -rf "$apt"
 found=$(version)
