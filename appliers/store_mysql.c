@@ -107,7 +107,7 @@ bool store_mysql_ping(struct store *s, struct err *err)
     assert(!m->in_transaction);
     if (!store_mysql_connect(s, err))
         return false;
-    return dbconn_exec(m->conn, "DO 1", err) || failed(m, err);
+    return dbconn_ping(m->conn, err) || failed(m, err);
 }
 
 /* Our own tables: whatever is wrong with them, it is no row of the link. */

@@ -218,7 +218,8 @@ static void check_servers(struct preflight *p)
         s->options = (struct db_options){.server = s->config,
                                          .connect_timeout_s = p->config->connect_timeout_s,
                                          .read_timeout_s = p->config->read_timeout_s,
-                                         .inspect_only = true};
+                                         .inspect_only = true,
+                                         .target = db_target_new(s->config)};
         if (is_used(p->config, s->config->name))
             preflight_check_server(p, s);
         else
@@ -228,18 +229,25 @@ static void check_servers(struct preflight *p)
 
 static void free_servers(struct preflight *p)
 {
-    for (size_t i = 0; i < p->config->nservers; i++) {
-        struct preflight_server *s = &p->servers[i];
-        for (size_t k = 0; k < s->nsettings; k++) {
-            free(s->settings[k].name);
-            free(s->settings[k].value);
-        }
-        free(s->settings);
-        dbconn_free(s->conn);
-        free(s->account);
-        free(s->identity);
-    }
+    for (size_t i = 0; i < p->config->nservers; i++)
+        preflight_server_done(&p->servers[i]);
     free(p->servers);
+}
+
+/* A server that went away in the middle makes much FAIL that is as it has to be. */
+static bool has_lost_one(struct preflight *p)
+{
+    bool lost = false;
+    for (size_t i = 0; i < p->config->nservers; i++) {
+        const struct preflight_server *s = &p->servers[i];
+        struct err err = ERR_INIT;
+        if (s->conn == NULL || preflight_probe(s->conn, &err, "DO 1") || err.kind != ERR_RETRY)
+            continue;
+        preflight_say(p, CHECK_FAIL, s->config->name, "look again when it is back",
+                      "the server went away during the check: %s", err.text);
+        lost = true;
+    }
+    return lost;
 }
 
 enum preflight_result preflight(const struct config *config, check_report *report, void *arg,
@@ -257,12 +265,8 @@ enum preflight_result preflight(const struct config *config, check_report *repor
         check_packets(&p, &config->links[i]);
         preflight_check_positions(&p, &config->links[i]);
     }
-    /* A server that went away meanwhile is not fit or unfit, but not there: all that it did not answer counts as that. */
-    bool lost = false;
-    for (size_t i = 0; i < config->nservers; i++)
-        lost = lost || (p.servers[i].conn != NULL && dbconn_is_lost(p.servers[i].conn));
+    bool lost = has_lost_one(&p), pass = p.fails == 0 && p.absents == 0;
     free_servers(&p);
-    bool pass = p.fails == 0 && p.absents == 0;
     for (size_t i = 0; i < config->nlinks; i++) {
         if (!pass || ret_links == NULL) {
             link_free(links[i]);

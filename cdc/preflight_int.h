@@ -62,6 +62,7 @@ bool preflight_is_on(const struct preflight_server *s, const char *name);
 struct preflight_server *preflight_find(const struct preflight *p, const char *name);
 
 void preflight_check_server(struct preflight *p, struct preflight_server *s);
+void preflight_server_done(struct preflight_server *s);
 /* preflight_log.c: can the binary log be read, does it hold all it has to, and does what is written come back? */
 void preflight_check_log(struct preflight *p, struct preflight_server *s);
 void preflight_check_round_trip(struct preflight *p, struct preflight_server *s);

@@ -106,10 +106,12 @@ static void check_replication(struct preflight *p, const struct preflight_server
     if (was_replica && !preflight_is_on(s, "log_slave_updates"))
         preflight_say(p, CHECK_FAIL, name, "log_slave_updates = ON in the server's config, then restart it",
                       "changes that it gets by replication are not in its log (log_slave_updates is OFF)");
-    if (was_replica && !preflight_is_on(s, "gtid_strict_mode"))
-        preflight_say(p, CHECK_WARN, name, "SET GLOBAL gtid_strict_mode = ON; -- and in the server's config",
-                      "it replicates with gtid_strict_mode OFF: GTIDs may be out of order in its log, and a "
-                      "position not be found again");
+    bool follows = was_replica || s->config->naddresses > 1;
+    if (follows && dbconn_kind(s->conn) == DB_MARIADB && !preflight_is_on(s, "gtid_strict_mode"))
+        preflight_say(
+            p, CHECK_WARN, name, "SET GLOBAL gtid_strict_mode = ON; -- and in the server's config",
+            "it is replicated with gtid_strict_mode OFF: GTIDs may be out of order in its log, and a "
+            "position not be found again");
     if (*mode != '\0' && strcasecmp(mode, "ON") != 0)
         preflight_say(p, CHECK_WARN, name,
                       "gtid_mode = ON and enforce_gtid_consistency = ON in the server's config",

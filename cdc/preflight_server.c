@@ -74,8 +74,12 @@ static bool learn_server(struct preflight *p, struct preflight_server *s)
 
 static bool is_near(const struct config_server *c)
 {
-    return c->socket != NULL || strncmp(c->host, "127.", 4) == 0 || strcmp(c->host, "::1") == 0 ||
-           strcmp(c->host, "localhost") == 0;
+    for (size_t i = 0; i < c->naddresses; i++) {
+        const char *host = c->addresses[i].host;
+        if (strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0 && strcmp(host, "localhost") != 0)
+            return false;
+    }
+    return true;
 }
 
 static void say_connected(struct preflight *p, const struct preflight_server *s)
@@ -83,18 +87,12 @@ static void say_connected(struct preflight *p, const struct preflight_server *s)
     static const char *const tls[] = {"without TLS", "TLS, certificate not verified",
                                       "TLS, certificate verified", "TLS, certificate and host name verified"};
     const struct config_server *c = s->config;
-    struct buf at = BUF_INIT;
-    if (c->socket != NULL)
-        buf_addf(&at, "%s", c->socket);
-    else
-        buf_addf(&at, strchr(c->host, ':') != NULL ? "[%s]:%u" : "%s:%u", c->host, c->port);
     bool overheard = c->tls_mode == TLS_OFF && !is_near(c);
     preflight_say(p, overheard ? CHECK_WARN : CHECK_OK, c->name,
                   overheard ? "tls = { mode = \"verify_identity\"; } in this section of twinlog's config"
                             : NULL,
-                  "connected to %s as %s, %s%s", at.data, s->account, tls[c->tls_mode],
+                  "connected to %s as %s, %s%s", dbconn_address(s->conn), s->account, tls[c->tls_mode],
                   overheard ? ": rows cross the network in plain text" : "");
-    buf_done(&at);
 }
 
 static bool check_version(struct preflight *p, const struct preflight_server *s)
@@ -168,6 +166,26 @@ bool preflight_is_on(const struct preflight_server *s, const char *name)
 {
     const char *value = preflight_setting(s, name);
     return *value != '\0' && strcasecmp(value, "OFF") != 0 && strcmp(value, "0") != 0;
+}
+
+static void free_settings(struct preflight_server *s)
+{
+    for (size_t i = 0; i < s->nsettings; i++) {
+        free(s->settings[i].name);
+        free(s->settings[i].value);
+    }
+    free(s->settings);
+    s->settings = NULL;
+    s->nsettings = 0;
+}
+
+void preflight_server_done(struct preflight_server *s)
+{
+    dbconn_free(s->conn);
+    db_target_free(s->options.target);
+    free_settings(s);
+    free(s->account);
+    free(s->identity);
 }
 
 static void check_server_id(struct preflight *p, const struct preflight_server *s)
@@ -363,6 +381,93 @@ static void read_clock(struct preflight_server *s)
     db_result_free(r);
 }
 
+/* ---- The other addresses ---- */
+
+/* What keeps it from being followed once it is the primary; NULL if nothing does. */
+static const char *why_no_successor(const struct preflight_server *s, const char **ret_mend)
+{
+    bool mariadb = dbconn_kind(s->conn) == DB_MARIADB;
+    const char *updates = mariadb ? "log_slave_updates" : "log_replica_updates";
+    if (!preflight_is_on(s, "log_bin")) {
+        *ret_mend = "log_bin = bin and log_slave_updates = ON in its config, then restart it";
+        return "its binary log is off";
+    }
+    if (!preflight_is_on(s, updates)) {
+        *ret_mend = mariadb ? "log_slave_updates = ON in its config, then restart it"
+                            : "log_replica_updates = ON in its config, then restart it";
+        return "what it replicates is not in its binary log";
+    }
+    if (!mariadb && strcasecmp(preflight_setting(s, "gtid_mode"), "ON") != 0) {
+        *ret_mend = "gtid_mode = ON and enforce_gtid_consistency = ON in its config";
+        return "it has no GTIDs, so that no position of another server can be found in its log";
+    }
+    if (strcasecmp(preflight_setting(s, "binlog_format"), "ROW") != 0 ||
+        strcasecmp(preflight_setting(s, "binlog_row_image"), "FULL") != 0) {
+        *ret_mend = "SET GLOBAL binlog_format = 'ROW', binlog_row_image = 'FULL'; -- and in its config";
+        return "binlog_format is not ROW, or binlog_row_image not FULL";
+    }
+    if (preflight_number(s, "server_id") == s->config->server_id) {
+        *ret_mend = "another server_id in this section of twinlog's config";
+        return "its server_id is the one that twinlog has there";
+    }
+    return NULL;
+}
+
+static bool has_filters(const struct preflight_server *s)
+{
+    for (size_t i = 0; i < s->nsettings; i++)
+        if (strncasecmp(s->settings[i].name, "replicate_", 10) == 0 && *s->settings[i].value != '\0')
+            return true;
+    return false;
+}
+
+static void judge_successor(struct preflight *p, const struct preflight_server *s, const char *at)
+{
+    const char *name = s->config->name, *mend = NULL, *why = why_no_successor(s, &mend);
+    bool read_only = preflight_is_on(s, "read_only") || preflight_is_on(s, "super_read_only");
+    if (why != NULL)
+        preflight_say(p, CHECK_FAIL, name, mend, "%s could not take over: %s", at, why);
+    if (has_filters(s))
+        preflight_say(p, CHECK_WARN, name,
+                      "take replicate_* out of its config, or see that they let all through",
+                      "%s has replication filters: it may lack rows, or twinlog's control tables", at);
+    if (!read_only)
+        preflight_say(p, CHECK_WARN, name, "SET GLOBAL read_only = ON; -- there, as long as it is a replica",
+                      "%s is not read-only: twinlog would write there as soon as the other address fails",
+                      at);
+    if (why == NULL && read_only)
+        preflight_say(p, CHECK_OK, name, NULL, "%s is a replica that can take over", at);
+}
+
+static void check_address(struct preflight *p, const struct preflight_server *in_use, size_t address)
+{
+    struct config_server config = *in_use->config;
+    struct preflight_server s = {.config = &config, .options = in_use->options};
+    struct err err = ERR_INIT;
+    char at[300];
+    db_target_print(in_use->config, address, at, sizeof(at));
+    config.addresses = &in_use->config->addresses[address];
+    config.naddresses = 1;
+    s.options.server = &config;
+    s.options.target = db_target_new(&config);
+    s.conn = dbconn_new(&s.options);
+    if (!dbconn_open(s.conn, 5, &err))
+        preflight_say(p, err.kind == ERR_RETRY ? CHECK_WARN : CHECK_FAIL, config.name, connect_mend(&err),
+                      "%s: %s", at, err.text);
+    else if (load_settings(p, &s))
+        judge_successor(p, &s, at);
+    preflight_server_done(&s);
+}
+
+static void check_addresses(struct preflight *p, const struct preflight_server *s)
+{
+    for (size_t i = 0; i < s->config->naddresses; i++) {
+        char at[300];
+        if (strcmp(db_target_print(s->config, i, at, sizeof(at)), dbconn_address(s->conn)) != 0)
+            check_address(p, s, i);
+    }
+}
+
 void preflight_check_server(struct preflight *p, struct preflight_server *s)
 {
     if (!connect_server(p, s) || !learn_server(p, s))
@@ -370,6 +475,7 @@ void preflight_check_server(struct preflight *p, struct preflight_server *s)
     say_connected(p, s);
     if (!check_version(p, s) || !load_settings(p, s))
         return;
+    check_addresses(p, s);
     check_server_id(p, s);
     check_read_only(p, s);
     check_cluster(p, s);

@@ -60,8 +60,8 @@ enum {
 /* One server that some link uses. */
 struct node {
     struct server_stats *stats;
-    struct db_options db;
-    struct dbconn *conn; /* used at the start only, but always there: a stop may have to end its wait */
+    struct db_options db; /* with the target that all its connections share */
+    struct dbconn *conn;  /* used at the start only, but always there: a stop may have to end its wait */
     struct feed_source source;
     struct feed **feeds; /* all that read from here */
     size_t nfeeds;
@@ -142,6 +142,7 @@ static void node_answers(struct node *n)
     n->stats->state = RUN_STARTING;
     stat_text_set(&n->stats->kind, dbconn_kind(n->conn) == DB_MARIADB ? "MariaDB" : "MySQL");
     stat_text_set(&n->stats->version, dbconn_version(n->conn));
+    stat_text_set(&n->stats->address, dbconn_address(n->conn));
     stat_text_set(&n->stats->reason, "");
 }
 
@@ -433,6 +434,7 @@ static void init_nodes(struct supervisor *s)
         n->db.server = config_find_server(s->config, n->stats->name);
         n->db.connect_timeout_s = s->config->connect_timeout_s;
         n->db.read_timeout_s = s->config->read_timeout_s;
+        n->db.target = db_target_new(n->db.server);
         n->conn = dbconn_new(&n->db);
         feed_source_init(&n->source);
     }
@@ -586,6 +588,7 @@ void supervisor_free(struct supervisor *s)
     for (size_t i = 0; i < s->nnodes; i++) {
         feed_source_done(&s->nodes[i].source);
         dbconn_free(s->nodes[i].conn);
+        db_target_free(s->nodes[i].db.target);
         free(s->nodes[i].feeds);
     }
     free(s->pairs);

@@ -596,6 +596,78 @@ static bool load_tls(struct loader *l, const config_setting_t *server, struct co
     return true;
 }
 
+/* ---- Addresses of a server ---- */
+
+static bool to_port(const char *text, uint16_t *ret_port)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text))
+        return false;
+    unsigned long port = strtoul(text, &end, 10);
+    if (*end != '\0' || port < 1 || port > 65535)
+        return false;
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
+/* "db1", "db1:3307", "10.0.0.5", "[::1]:3307", "[::1]", "::1"; *ret_port stays where none is named. */
+static bool split_address(const char *text, char **ret_host, uint16_t *ret_port)
+{
+    const char *host = text, *colon = strchr(text, ':');
+    size_t len = strlen(text);
+    if (*text == '[') {
+        const char *end = strchr(text, ']');
+        if (end == NULL || (end[1] != '\0' && (end[1] != ':' || !to_port(end + 2, ret_port))))
+            return false;
+        host = text + 1;
+        len = (size_t)(end - host);
+        if (memchr(host, ':', len) == NULL)
+            return false;
+    } else if (colon != NULL && strchr(colon + 1, ':') == NULL) { /* with more than one it is IPv6 */
+        if (!to_port(colon + 1, ret_port))
+            return false;
+        len = (size_t)(colon - text);
+    }
+    if (len == 0 || memchr(host, '[', len) != NULL || memchr(host, ']', len) != NULL)
+        return false;
+    *ret_host = mem_strndup(host, len);
+    return true;
+}
+
+static bool add_address(struct loader *l, const config_setting_t *e, uint16_t port, struct config_server *s)
+{
+    struct config_address a = {NULL, port};
+    if (!split_address(config_setting_get_string(e), &a.host, &a.port))
+        return bad(l, e, "must be \"host\" or \"host:port\"; IPv6 with a port in brackets, \"[::1]:3306\"");
+    s->addresses[s->naddresses++] = a;
+    for (size_t i = 0; i + 1 < s->naddresses; i++)
+        if (strcasecmp(s->addresses[i].host, a.host) == 0 && s->addresses[i].port == a.port)
+            return bad(l, e, "stands in the list twice");
+    return true;
+}
+
+/* One address, or several of one logical server. */
+static bool get_addresses(struct loader *l, const config_setting_t *g, uint16_t port, struct config_server *s)
+{
+    const config_setting_t *host = member(g, "host");
+    if (host == NULL)
+        return true;
+    bool one = config_setting_type(host) == CONFIG_TYPE_STRING;
+    if (!one && !config_setting_is_array(host) && !config_setting_is_list(host))
+        return bad(l, host, "is %s; must be a string in \"quotes\", or several in an array [\"…\", \"…\"]",
+                   type_name(host));
+    if (one ? *config_setting_get_string(host) == '\0' : config_setting_length(host) == 0)
+        return bad(l, host, "is empty; leave the key out or give it a value");
+    if (!one && !check_strings(l, host))
+        return false;
+    int count = one ? 1 : config_setting_length(host);
+    s->addresses = mem_zalloc((size_t)count, sizeof(*s->addresses));
+    for (int i = 0; i < count; i++)
+        if (!add_address(l, one ? host : config_setting_get_elem(host, (unsigned)i), port, s))
+            return false;
+    return true;
+}
+
 static bool load_server(struct loader *l, const config_setting_t *g, struct config_server *s)
 {
     static const char *const known[] = {"host",          "port",      "socket", "user",   "password_env",
@@ -608,15 +680,14 @@ static bool load_server(struct loader *l, const config_setting_t *g, struct conf
     if (!is_plain_name(s->name) || strcmp(s->name, "left") == 0 || strcmp(s->name, "right") == 0)
         return bad(l, g,
                    "cannot be a server's name; 1 to 64 letters, digits, _ and -, but not left or right");
-    if (!check_keys(l, g, known) || !get_string(l, g, "host", NULL, &s->host) ||
-        !get_number(l, g, "port", 1, 65535, 3306, &port) || !get_string(l, g, "socket", NULL, &s->socket) ||
+    if (!check_keys(l, g, known) || !get_number(l, g, "port", 1, 65535, 3306, &port) ||
+        !get_addresses(l, g, (uint16_t)port, s) || !get_string(l, g, "socket", NULL, &s->socket) ||
         !get_string(l, g, "user", "twinlog", &s->user) || !get_secret(l, g, "password", NULL, &s->password) ||
         !get_number(l, g, "server_id", 1, UINT32_MAX, 0, &s->server_id) || !load_tls(l, g, s))
         return false;
-    s->port = (uint16_t)port;
-    if (s->host == NULL && s->socket == NULL)
+    if (s->naddresses == 0 && s->socket == NULL)
         return missing(l, g, "host", "host = \"name or address\", or socket = \"/path\"");
-    if (s->host != NULL && s->socket != NULL)
+    if (s->naddresses > 0 && s->socket != NULL)
         return bad(l, member(g, "socket"), "stands beside host; keep one of the two");
     if (s->socket != NULL && s->socket[0] != '/')
         return bad(l, member(g, "socket"), "must be an absolute path");
@@ -909,16 +980,18 @@ static bool load_link(struct loader *l, const config_setting_t *g, struct config
  * forest has no cycle: each link joins two parts that nothing joined before.
  */
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* Two sections may be one server, with two accounts. */
 static bool same_server(const struct config *c, const char *a, const char *b)
 {
     const struct config_server *x = config_find_server(c, a), *y = config_find_server(c, b);
-    return x == y || (same_text(x->host, y->host) && same_text(x->socket, y->socket) && x->port == y->port);
+    if (x == y || (x->socket != NULL && y->socket != NULL && strcmp(x->socket, y->socket) == 0))
+        return true;
+    for (size_t i = 0; i < x->naddresses; i++)
+        for (size_t k = 0; k < y->naddresses; k++)
+            if (strcmp(x->addresses[i].host, y->addresses[k].host) == 0 &&
+                x->addresses[i].port == y->addresses[k].port)
+                return true;
+    return false;
 }
 
 static bool same_table(const struct config *c, const struct config_table *a, const struct config_table *b)
@@ -1059,7 +1132,9 @@ bool config_load(const char *path, struct config *ret_config, struct err *err)
 static void server_done(struct config_server *s)
 {
     free(s->name);
-    free(s->host);
+    for (size_t i = 0; i < s->naddresses; i++)
+        free(s->addresses[i].host);
+    free(s->addresses);
     free(s->socket);
     free(s->user);
     secret_done(&s->password);

@@ -22,10 +22,16 @@ struct config_secret { /* where a secret comes from: one of both, or none */
     char *file;
 };
 
+struct config_address {
+    char *host; /* name or address, IPv6 without its brackets */
+    uint16_t port;
+};
+
 struct config_server {
     char *name;
-    char *host; /* NULL when socket is set */
-    uint16_t port;
+    struct config_address
+        *addresses; /* of one logical server, in the order of preference; none when socket is set */
+    size_t naddresses;
     char *socket; /* path of a UNIX socket */
     char *user;
     struct config_secret password;

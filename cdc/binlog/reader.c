@@ -477,6 +477,7 @@ static bool open_stream(struct reader *r, struct err *err)
     if (!ok)
         return false;
     assemble_opened(r->assemble, stream_server(r->stream), stream_is_by_file(r->stream));
+    stat_text_set(&stats->address, stream_address(r->stream));
     stat_text_set(&stats->version, stream_version(r->stream));
     stat_text_set(&stats->kind, stream_kind(r->stream) == DB_MYSQL ? "MySQL" : "MariaDB");
     return true;
@@ -485,7 +486,8 @@ static bool open_stream(struct reader *r, struct err *err)
 static void tell_that_it_streams(struct reader *r)
 {
     log_position(r);
-    log_info("%s", r->failure.text[0] != '\0' ? "streaming again" : "streaming");
+    log_info("%s from %s", r->failure.text[0] != '\0' ? "streaming again" : "streaming",
+             stream_address(r->stream));
     r->told = true;
     once_clear(&r->failure);
 }

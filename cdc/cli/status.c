@@ -67,7 +67,8 @@ static enum text_color state_color(const char *state)
 
 static void show_servers(json_t *servers)
 {
-    static const char *const head[] = {"SERVER", "STATE", "VERSION", "LAST EVENT", "RECONNECTS", "POSITION"};
+    static const char *const head[] = {"SERVER",     "STATE",      "ADDRESS", "VERSION",
+                                       "LAST EVENT", "RECONNECTS", "POSITION"};
     struct grid g = {0};
     const char *name;
     json_t *s;
@@ -84,10 +85,11 @@ static void show_servers(json_t *servers)
         grid_row(&g);
         grid_put(&g, 0, name);
         grid_put_color(&g, 1, state_color(state), state);
-        grid_put(&g, 2, ask_text(s, "version", "?"));
-        grid_put_right(&g, 3, age);
-        grid_put_count(&g, 4, ask_count(s, "reconnects"));
-        grid_put(&g, 5, ask_text(s, "position", "?"));
+        grid_put(&g, 2, ask_text(s, "address", "?"));
+        grid_put(&g, 3, ask_text(s, "version", "?"));
+        grid_put_right(&g, 4, age);
+        grid_put_count(&g, 5, ask_count(s, "reconnects"));
+        grid_put(&g, 6, ask_text(s, "position", "?"));
     }
     grid_print(&g);
 }

@@ -211,8 +211,12 @@ static bool build(struct checked *j, struct err *err)
     const struct config *c = &j->ask->config;
     struct table *tables[2] = {NULL, NULL};
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-        j->db[s] = (struct db_options){config_find_server(c, j->config->side[s].server), c->connect_timeout_s,
-                                       c->read_timeout_s, true};
+        j->db[s] = (struct db_options){.server = config_find_server(c, j->config->side[s].server),
+                                       .connect_timeout_s = c->connect_timeout_s,
+                                       .read_timeout_s = c->read_timeout_s,
+                                       .inspect_only = true};
+    for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
+        j->db[s].target = db_target_new(j->db[s].server);
     if (!load_table(j, SIDE_LEFT, &tables[SIDE_LEFT], err) ||
         !load_table(j, SIDE_RIGHT, &tables[SIDE_RIGHT], err)) {
         table_free(tables[SIDE_LEFT]);
@@ -235,6 +239,8 @@ static void job_done(struct checked *j)
 {
     store_mysql_free(j->stores[SIDE_LEFT]);
     store_mysql_free(j->stores[SIDE_RIGHT]);
+    db_target_free(j->db[SIDE_LEFT].target);
+    db_target_free(j->db[SIDE_RIGHT].target);
     link_free(j->link);
     for (size_t i = 0; i < j->nkeys; i++)
         free((void *)j->keys[i].data);

@@ -12,11 +12,14 @@
  * that two threads touch. The flag stays up until the owner has met it, in
  * dbconn_close() or in a failing dbconn_open(): a shutdown that comes while the
  * owner is between two connections must not be missed.
+ *
+ * Several addresses: target.h says why all connections of a section use one. A
+ * connection that was opened before the last move fails at its next statement with
+ * ERR_RETRY, before it sends anything: its owner opens it again, at the new address.
  */
 #include "cdc/db/dbconn.h"
 
 #include <assert.h>
-#include <errmsg.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -33,6 +36,9 @@ enum { WRITE_TIMEOUT_S = 60 };
 
 struct dbconn {
     struct db_options options;
+    struct db_target *target, *own_target; /* the options', or our own */
+    uint64_t generation;                   /* of the target when it was opened */
+    char address[300];
     MYSQL *mysql; /* NULL: closed */
     enum db_kind kind;
     char *version;
@@ -74,6 +80,10 @@ struct dbconn *dbconn_new(const struct db_options *options)
     struct dbconn *c = mem_zalloc(1, sizeof *c);
 
     c->options = *options;
+    c->target = options->target;
+    if (c->target == NULL)
+        c->target = c->own_target = db_target_new(options->server);
+    db_target_print(options->server, 0, c->address, sizeof c->address);
     c->fd = -1;
     pthread_mutex_init(&c->lock, NULL);
     return c;
@@ -84,16 +94,18 @@ void dbconn_free(struct dbconn *c)
     if (c == NULL)
         return;
     dbconn_close(c);
+    db_target_free(c->own_target);
     pthread_mutex_destroy(&c->lock);
     free(c->rows);
     free(c);
 }
 
-void dbconn_close(struct dbconn *c)
+/* keep_down: the owner goes on connecting, and has not met the flag yet. */
+static void close_handle(struct dbconn *c, bool keep_down)
 {
     pthread_mutex_lock(&c->lock);
     c->fd = -1;
-    c->down = false;
+    c->down = c->down && keep_down;
     pthread_mutex_unlock(&c->lock);
     if (c->mysql != NULL)
         mysql_close(c->mysql);
@@ -102,6 +114,8 @@ void dbconn_close(struct dbconn *c)
     c->version = NULL;
     c->nrows = 0;
 }
+
+void dbconn_close(struct dbconn *c) { close_handle(c, false); }
 
 void dbconn_shutdown(struct dbconn *c)
 {
@@ -114,13 +128,6 @@ void dbconn_shutdown(struct dbconn *c)
 
 bool dbconn_is_open(const struct dbconn *c) { return c->mysql != NULL; }
 
-bool dbconn_is_lost(const struct dbconn *c)
-{
-    unsigned code = c->mysql != NULL ? mysql_errno(c->mysql) : 0;
-
-    return code == CR_SERVER_GONE_ERROR || code == CR_SERVER_LOST || code == CR_SERVER_LOST_EXTENDED;
-}
-
 enum db_kind dbconn_kind(const struct dbconn *c) { return c->kind; }
 
 const char *dbconn_version(const struct dbconn *c) { return c->version != NULL ? c->version : ""; }
@@ -128,6 +135,8 @@ const char *dbconn_version(const struct dbconn *c) { return c->version != NULL ?
 uint64_t dbconn_id(const struct dbconn *c) { return c->id; }
 
 const char *dbconn_name(const struct dbconn *c) { return c->options.server->name; }
+
+const char *dbconn_address(const struct dbconn *c) { return c->address; }
 
 size_t dbconn_max_packet(const struct dbconn *c) { return c->max_packet; }
 
@@ -232,9 +241,12 @@ static enum err_kind connect_error_kind(MYSQL *m)
     return ERR_CONFIG;
 }
 
-static bool connect_server(struct dbconn *c, struct err *err)
+/* The name of the address is also what verify_identity looks for in the certificate. */
+static bool connect_server(struct dbconn *c, size_t address, struct err *err)
 {
     const struct config_server *server = c->options.server;
+    const char *host = server->naddresses > 0 ? server->addresses[address].host : NULL;
+    unsigned port = server->naddresses > 0 ? server->addresses[address].port : 0;
     unsigned long flags = CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS | CLIENT_FOUND_ROWS;
     char *password;
     size_t len;
@@ -242,8 +254,8 @@ static bool connect_server(struct dbconn *c, struct err *err)
     if (!config_secret_read(&server->password, &password, &len, err))
         return false;
     set_options(c->mysql, &c->options);
-    bool ok = mysql_real_connect(c->mysql, server->socket != NULL ? NULL : server->host, server->user,
-                                 password, NULL, server->port, server->socket, flags) != NULL;
+    bool ok = mysql_real_connect(c->mysql, host, server->user, password, NULL, port, server->socket, flags) !=
+              NULL;
 
     mem_wipe_free(password, len + 1);
     if (!ok)
@@ -347,23 +359,143 @@ static void learn_server(struct dbconn *c)
     c->id = mysql_thread_id(c->mysql);
 }
 
-bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err)
+/* ---- Addresses ---- */
+
+static bool is_down(struct dbconn *c)
 {
-    if (c->mysql != NULL)
-        return true;
+    pthread_mutex_lock(&c->lock);
+    bool down = c->down;
+
+    pthread_mutex_unlock(&c->lock);
+    return down;
+}
+
+/* A replica must not be written to, whatever its account may do. */
+static bool check_writable(struct dbconn *c, struct err *err)
+{
+    static const char SQL[] = "SELECT @@global.read_only";
+    struct db_result *r = NULL;
+
+    if (!dbconn_query(c, SQL, sizeof SQL - 1, 0, &r, err))
+        return false;
+    bool told = db_result_next(r) && db_result_get(r, 0, NULL) != NULL;
+    bool writable = told && (strcmp(db_result_get(r, 0, NULL), "0") == 0 ||
+                             strcmp(db_result_get(r, 0, NULL), "OFF") == 0);
+
+    db_result_free(r);
+    return writable ||
+           err_set(err, ERR_RETRY, 0, told ? "is read-only" : "does not tell whether it is read-only");
+}
+
+static bool open_address(struct dbconn *c, size_t address, uint64_t generation, uint32_t lock_wait_s,
+                         struct err *err)
+{
     c->mysql = mysql_init(NULL);
     if (c->mysql == NULL)
         return err_set(err, ERR_RETRY, 0, "no memory for a connection");
-    bool ok = connect_server(c, err) && publish_socket(c, err);
+    c->generation = generation; /* until it is chosen */
+    if (!connect_server(c, address, err) || !publish_socket(c, err))
+        return false;
+    learn_server(c);
+    return set_up(c, lock_wait_s, err) && (c->options.server->naddresses < 2 || check_writable(c, err)) &&
+           check_variables(c, err);
+}
 
-    if (ok)
-        learn_server(c);
-    ok = ok && set_up(c, lock_wait_s, err) && check_variables(c, err);
+/* What several addresses said, as one error. */
+struct refusals {
+    struct buf text;
+    size_t count, of_config;
+    enum err_kind kind; /* of the first */
+    int code;           /* likewise */
+};
+
+static void add_refusal(struct refusals *r, const struct config_server *server, size_t address,
+                        const struct err *err)
+{
+    char at[300];
+
+    if (r->count++ == 0) {
+        r->kind = err->kind;
+        r->code = err->code;
+    }
+    r->of_config += err->kind == ERR_CONFIG;
+    if (server->naddresses > 1)
+        buf_addf(&r->text, "%s%s: ", r->text.len > 0 ? "; " : "",
+                 db_target_print(server, address, at, sizeof at));
+    buf_adds(&r->text, err->text);
+}
+
+/* The k-th to be tried: the one in use, then all others from the first on. */
+static size_t nth_address(size_t current, size_t k)
+{
+    if (k == 0)
+        return current;
+    return k <= current ? k - 1 : k;
+}
+
+/* Tries until one can be used. False: none can, and refusals says why. */
+static bool open_any(struct dbconn *c, uint32_t lock_wait_s, struct refusals *refusals)
+{
+    const struct config_server *server = c->options.server;
+    size_t count = server->naddresses > 0 ? server->naddresses : 1, current;
+    uint64_t generation;
+
+    db_target_get(c->target, &current, &generation);
+    for (size_t k = 0; k < count; k++) {
+        size_t address = nth_address(current, k);
+        struct err why = ERR_INIT;
+
+        db_target_print(server, address, c->address, sizeof c->address);
+        if (open_address(c, address, generation, lock_wait_s, &why) &&
+            (db_target_choose(c->target, generation, address, &c->generation) ||
+             err_set(&why, ERR_RETRY, 0, "another address was chosen meanwhile")))
+            return true;
+        add_refusal(refusals, server, address, &why);
+        bool down = is_down(c);
+
+        close_handle(c, true);
+        if (down)
+            return false;
+    }
+    return false;
+}
+
+bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err)
+{
+    struct refusals refusals = {.text = BUF_INIT};
+
+    /* One of a past generation fails at its next statement, where its owner expects it. */
+    if (c->mysql != NULL)
+        return true;
+    bool ok = open_any(c, lock_wait_s, &refusals);
+
     if (!ok) {
         dbconn_close(c);
-        return err_prefix(err, "connect to server %s", dbconn_name(c));
+        err_set(err, refusals.of_config == refusals.count || refusals.count == 1 ? refusals.kind : ERR_RETRY,
+                refusals.code, "connect to server %s: %s", dbconn_name(c), refusals.text.data);
     }
-    return true;
+    buf_done(&refusals.text);
+    return ok;
+}
+
+bool dbconn_is_current(const struct dbconn *c, struct err *err)
+{
+    char now[300];
+    size_t address;
+    uint64_t generation;
+
+    if (db_target_is_current(c->target, c->generation))
+        return true;
+    db_target_get(c->target, &address, &generation);
+    return err_set(err, ERR_RETRY, 0, "server %s is %s now, no longer %s", dbconn_name(c),
+                   db_target_print(c->options.server, address, now, sizeof now), c->address);
+}
+
+bool dbconn_ping(struct dbconn *c, struct err *err)
+{
+    if (c->options.server->naddresses < 2)
+        return dbconn_exec(c, "DO 1", err);
+    return check_writable(c, err) || err_prefix(err, "server %s, %s", dbconn_name(c), c->address);
 }
 
 /* ---- Queries ---- */
@@ -431,6 +563,8 @@ bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, st
     c->error_name[0] = '\0';
     if (c->mysql == NULL)
         return err_set(err, ERR_RETRY, 0, "not connected");
+    if (!dbconn_is_current(c, err))
+        return false;
     ok = send_query(c, sql, len, err);
     while (ok) {
         ok = read_answer(c, i == keep && ret_result != NULL ? &kept : NULL, err);
@@ -460,6 +594,8 @@ bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,
     c->error_name[0] = '\0';
     if (c->mysql == NULL)
         return err_set(err, ERR_RETRY, 0, "not connected");
+    if (!dbconn_is_current(c, err))
+        return false;
     if (!send_query(c, sql, len, err))
         return false;
     MYSQL_RES *res = mysql_use_result(c->mysql);

@@ -13,6 +13,7 @@
 
 #include "cdc/base/buf.h"
 #include "cdc/base/err.h"
+#include "cdc/db/target.h"
 #include "config/config.h"
 
 enum db_kind { DB_MARIADB, DB_MYSQL };
@@ -23,7 +24,8 @@ struct db_options {
     const struct config_server *server; /* borrowed as long as the connection lives */
     uint32_t connect_timeout_s;
     uint32_t read_timeout_s;
-    bool inspect_only; /* for `check`: opens even where the session's binlog_format is not ROW */
+    bool inspect_only;        /* for `check`: opens even where the session's binlog_format is not ROW */
+    struct db_target *target; /* shared by all connections of this server section; NULL: one of its own */
 };
 
 /* Not connected yet; never fails. */
@@ -35,21 +37,29 @@ void dbconn_free(struct dbconn *c); /* closes; NULL is fine */
  * surprises, zero dates allowed), autocommit on, REPEATABLE READ, multi-statements on,
  * lock wait timeout `lock_wait_s` seconds. The password is read from its source
  * each time, and wiped. ERR_RETRY when the server is not there; ERR_CONFIG when
- * it refuses the account or TLS does not come about. */
+ * it refuses the account or TLS does not come about.
+ *
+ * With several addresses: the one in use, then the others in their order, each within
+ * the connect timeout. One that is read-only is passed over. The first that may be
+ * written becomes the one in use (target.h). If there is none, the error tells of
+ * each; it is ERR_CONFIG only if all of them are. */
 bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err);
 void dbconn_close(struct dbconn *c);
 bool dbconn_is_open(const struct dbconn *c);
-/* Its server, or the line to it, has failed it: only a new connection is of use. */
-bool dbconn_is_lost(const struct dbconn *c);
 /* From any thread: a blocked call returns with ERR_RETRY; the owner closes. */
 void dbconn_shutdown(struct dbconn *c);
+
+/* That it still answers and, where there are several addresses, that it is still the one to use and may be written. */
+bool dbconn_ping(struct dbconn *c, struct err *err);
 
 /* Known once open. */
 enum db_kind dbconn_kind(const struct dbconn *c);
 const char *dbconn_version(const struct dbconn *c); /* "10.11.19-MariaDB-log" */
 uint64_t dbconn_id(const struct dbconn *c);         /* the server's connection id */
-const char *dbconn_name(const struct dbconn *c);    /* of the server section */
-size_t dbconn_max_packet(const struct dbconn *c);   /* bytes: the longest text that the server takes */
+const char *dbconn_address(
+    const struct dbconn *c);                     /* "db1.example:3306", that it is or was connected to last */
+const char *dbconn_name(const struct dbconn *c); /* of the server section */
+size_t dbconn_max_packet(const struct dbconn *c); /* bytes: the longest text that the server takes */
 
 /* One result set as text. A value of NULL stands for SQL NULL. Pointers live
  * until the result is freed. */

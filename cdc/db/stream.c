@@ -94,6 +94,8 @@ enum db_kind stream_kind(const struct stream *s) { return dbconn_kind(s->conn); 
 
 const char *stream_version(const struct stream *s) { return dbconn_version(s->conn); }
 
+const char *stream_address(const struct stream *s) { return dbconn_address(s->conn); }
+
 const char *stream_server(const struct stream *s) { return s->server != NULL ? s->server : ""; }
 
 static bool is_mysql(const struct stream *s) { return dbconn_kind(s->conn) == DB_MYSQL; }
@@ -571,6 +573,8 @@ bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, s
 
     if (m == NULL)
         return err_set(err, ERR_RETRY, 0, "binlog stream is not open");
+    if (!dbconn_is_current(s->conn, err))
+        return false;
     unsigned long packet_len = mysql_net_read_packet(m);
 
     if (packet_len == packet_error ||

@@ -37,5 +37,6 @@ enum db_kind stream_kind(const struct stream *s);
 const char *stream_server(const struct stream *s);
 bool stream_is_by_file(const struct stream *s);
 const char *stream_version(const struct stream *s);
+const char *stream_address(const struct stream *s); /* "db1.example:3306" */
 
 #endif

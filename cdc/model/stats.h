@@ -48,6 +48,7 @@ struct server_stats {
     _Atomic int64_t awaits_since_mono_us; /* the next packet; 0: it is not waited for at the moment */
     struct stat_text version;             /* "10.11.19-MariaDB-log", as the server says */
     struct stat_text kind;                /* "MariaDB" or "MySQL" */
+    struct stat_text address;             /* in use: "db1.example:3306" */
     struct stat_text position;            /* "bin.000042:19733" */
     struct stat_text gtid;
     struct stat_text reason; /* why not streaming; "" when it is */

@@ -221,6 +221,7 @@ static json_t *server_json(struct server_stats *s)
     server_reason(s, reason, sizeof(reason));
     json_object_set_new(o, "kind", json_stat_text(&s->kind));
     json_object_set_new(o, "version", json_stat_text(&s->version));
+    json_object_set_new(o, "address", json_stat_text(&s->address));
     json_object_set_new(o, "state", json_string(run_state_name(server_state(s))));
     json_object_set_new(o, "position", json_stat_text(&s->position));
     json_object_set_new(o, "gtid", json_stat_text(&s->gtid));

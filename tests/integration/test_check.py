@@ -361,3 +361,20 @@ def test_the_daemon_logs_what_fails(prepared):
     wait_until("the daemon has ended", lambda: not prepared.daemon.is_running(), 20)
     assert prepared.daemon.wait_end() == 2
     assert "check FAIL: users: `customer_db`.`customers` is MyISAM" in prepared.daemon.log()
+
+
+def test_a_server_that_goes_away_in_the_middle_is_waited_for(prepared):
+    """What fails for that reason is no reason to end."""
+    right = prepared.servers["right"]
+    # Its own lock keeps the check at the table long enough to be cut off there.
+    with right.connect() as c, c.cursor() as cursor:
+        cursor.execute(f"LOCK TABLES {RIGHT} WRITE")
+        prepared.daemon.start(ready=False)
+        waits = ("SELECT id FROM information_schema.processlist WHERE user = 'twinlog' AND state LIKE "
+                 "'Waiting for table metadata lock'")
+        (connection,), *_ = wait_until("the check is at the table", lambda: right.rows(waits), 10)
+        right.sql(f"KILL {connection}")
+    prepared.daemon.wait_ready()
+    assert "went away during the check" in prepared.daemon.log()
+    prepared.insert("left", 1)
+    prepared.settle()

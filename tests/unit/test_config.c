@@ -78,7 +78,8 @@ static void test_defaults_are_the_seed(void **state)
     assert_null(c.http_token.env);
     assert_int_equal(c.log_level, LOG_INFO);
     assert_int_equal(c.nservers, 2);
-    assert_int_equal(c.servers[0].port, 3306);
+    assert_int_equal(c.servers[0].naddresses, 1);
+    assert_int_equal(c.servers[0].addresses[0].port, 3306);
     assert_string_equal(c.servers[0].user, "twinlog");
     assert_int_equal(c.servers[0].tls_mode, TLS_OFF);
     assert_int_equal(c.nlinks, 1);
@@ -155,7 +156,7 @@ static void test_example(void **state)
     assert_string_equal(c.http_token.env, "TWINLOG_TOKEN");
     assert_int_equal(c.nservers, 2);
     assert_string_equal(c.servers[1].name, "customer");
-    assert_int_equal(c.servers[1].port, 3307);
+    assert_int_equal(c.servers[1].addresses[0].port, 3307);
     assert_string_equal(c.links[0].side[SIDE_LEFT].table, "client_auth");
     assert_int_equal(c.links[0].columns[2].nprevious_keys, 1);
     config_done(&c);
@@ -197,7 +198,7 @@ static void test_every_key(void **state)
     assert_non_null(s);
     assert_null(config_find_server(&c, "S-1"));
     assert_true(s->server_id == UINT32_MAX);
-    assert_null(s->host);
+    assert_int_equal(s->naddresses, 0);
     assert_string_equal(s->tls_key, "/k");
     assert_int_equal(s->line, 3);
     assert_string_equal(c.http_host, "::");
@@ -294,6 +295,19 @@ static const struct bad_case {
     {"servers = { left = { host = \"h\"; server_id = 1; }; };", "1: servers.left: cannot be a server's name"},
     {"servers = { s = {\nserver_id = 1; }; };", "1: servers.s.host: is missing"},
     {"servers = { s = { host = \"h\"; }; };", "1: servers.s.server_id: is missing"},
+    {"servers = { s = { host = [ ]; }; };", "1: servers.s.host: is empty"},
+    {"servers = { s = { host = \"\"; }; };", "1: servers.s.host: is empty"},
+    {"servers = { s = { host = 5; }; };", "1: servers.s.host: is an integer; must be a string"},
+    {"servers = { s = { host = ( \"a\", 5 ); }; };", "1: servers.s.host[1]: must be a string"},
+    {"servers = { s = { host = [\n\"a\",\n\"b:0\"]; }; };",
+     "3: servers.s.host[1]: must be \"host\" or \"host:port\""},
+    {"servers = { s = { host = \"a:65536\"; }; };", "1: servers.s.host: must be \"host\" or"},
+    {"servers = { s = { host = \":1\"; }; };", "1: servers.s.host: must be"},
+    {"servers = { s = { host = \"[::1\"; }; };", "1: servers.s.host: must be"},
+    {"servers = { s = { host = \"[db]:1\"; }; };", "1: servers.s.host: must be"},
+    {"servers = { s = { host = \"[::1]1\"; }; };", "1: servers.s.host: must be"},
+    {"servers = { s = { host = [\"a:1\", \"b\", \"A\"]; port = 1; }; };",
+     "1: servers.s.host[2]: stands in the list twice"},
     {SERVER("password = \"p\";"),
      "2: servers.auth.password: a secret never stands in the config; use password_env"},
     {SERVER("password_env = \"A\"; password_file = \"/f\";"),
@@ -490,8 +504,41 @@ static void test_numbers_and_strings_of_the_text(void **state)
               &c, &err))
         fail_msg("%s", err.text);
     assert_true(c.servers[0].server_id == 3000000000U);
-    assert_string_equal(c.servers[0].host, "//h#1 99999999999\" /*");
+    assert_string_equal(c.servers[0].addresses[0].host, "//h#1 99999999999\" /*");
     config_done(&c);
+}
+
+static void test_addresses(void **state)
+{
+    static const struct {
+        const char *host;
+        uint16_t port;
+    } wanted[] = {
+        {"db1.example", 3310}, {"db2.example", 3307}, {"::1", 3311}, {"fe80::1", 3310}, {"::2", 3310}};
+    struct config c;
+    struct err err = ERR_INIT;
+    (void)state;
+    if (!load("servers = { s = { host = [\"db1.example\", \"db2.example:3307\", \"[::1]:3311\", "
+              "\"[fe80::1]\", \"::2\"];\n"
+              "  port = 3310; server_id = 1; }; t = { host = (\"db2.example:3307\"); server_id = 2; }; };\n"
+              "links = ( { left = { server = \"s\"; table = \"a.x\"; };\n"
+              "  right = { server = \"t\"; table = \"a.y\"; }; } );\n",
+              &c, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(c.servers[0].naddresses, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_string_equal(c.servers[0].addresses[i].host, wanted[i].host);
+        assert_int_equal(c.servers[0].addresses[i].port, wanted[i].port);
+    }
+    config_done(&c);
+
+    /* One address in common makes two sections one server, and a table that is linked with itself is refused. */
+    assert_false(
+        load("servers = { s = { host = [\"a\", \"b\"]; server_id = 1; }; t = { host = [\"c\", \"b\"]; "
+             "server_id = 2; }; };\n"
+             "links = ( { left = { server = \"s\"; table = \"a.x\"; };\n"
+             "  right = { server = \"t\"; table = \"a.x\"; }; } );\n",
+             &c, &err));
 }
 
 /* ---- Secrets ---- */
@@ -607,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_include_names_its_own_lines),
         cmocka_unit_test(test_includes_are_bounded_together),
         cmocka_unit_test(test_numbers_and_strings_of_the_text),
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_secret_from_environment),
         cmocka_unit_test(test_secret_from_file),
         cmocka_unit_test(test_column_keys),

@@ -86,8 +86,8 @@ static void all_begins_at_zero(void **state)
     assert_int_equal(d.inserts + d.conflicts_equal + d.queue_bytes, 0);
     assert_int_equal(d.lag_us, 0);
 
-    struct stat_text *texts[] = {&s.version, &s.kind,     &s.position, &s.gtid,
-                                 &s.reason,  &d.position, &d.gtid,     &d.reason};
+    struct stat_text *texts[] = {&s.version, &s.kind,     &s.address, &s.position, &s.gtid,
+                                 &s.reason,  &d.position, &d.gtid,    &d.reason};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         stat_text_set(texts[i], "text");
         stat_text_get(texts[i], out, sizeof out);
