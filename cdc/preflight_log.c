@@ -456,8 +456,8 @@ static bool load_stored(struct preflight *p, const struct config_link *c, enum s
     const struct preflight_server *at = preflight_find(p, c->side[side_peer(from)].server);
     struct buf sql = BUF_INIT;
     struct db_result *r = NULL;
-    buf_adds(&sql,
-             "SELECT gtid, binlog_file, binlog_offset, TIMESTAMPDIFF(SECOND, written_at, NOW(6)) FROM ");
+    buf_adds(&sql, "SELECT gtid, binlog_file, binlog_offset, TIMESTAMPDIFF(SECOND, written_at, NOW(6)), "
+                   "binlog_server FROM ");
     preflight_add_object(&sql, p->config->state_database, "checkpoint");
     buf_adds(&sql, " WHERE link = ");
     db_quote_text(&sql, c->name, strlen(c->name));
@@ -469,6 +469,7 @@ static bool load_stored(struct preflight *p, const struct config_link *c, enum s
         ok = pos_parse_gtids(&ret->pos, text_of(r, 0), err);
         if (ok && *file != '\0')
             pos_set_file(&ret->pos, file, strlen(file), strtoull(text_of(r, 2), NULL, 10));
+        pos_set_server(&ret->pos, text_of(r, 4));
         ret->age_s = strtod(text_of(r, 3), NULL);
         ret->there = ok;
     }

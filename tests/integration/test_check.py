@@ -51,13 +51,14 @@ def levels(text):
     return {line.split()[0] for line in text.splitlines() if line[:4].strip() in ("ok", "warn", "FAIL")}
 
 
+@pytest.mark.pairings
 def test_a_pair_that_is_well_passes(prepared):
     for server in prepared.servers.values():
         server.sql("SET GLOBAL sync_binlog = 1")
         server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
     try:
         found = Found(prepared)
-    finally:
+    finally:  # as the tests' servers are
         for server in prepared.servers.values():
             server.sql("SET GLOBAL sync_binlog = 0")
             server.sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
@@ -143,13 +144,14 @@ def restarted(prepared):
 def test_a_filter_hides_the_state_database(restarted, options, see_filters):
     twin = restarted(**options)
     if not see_filters:
-        twin.servers["right"].sql("REVOKE BINLOG MONITOR ON *.* FROM 'twinlog'@'%'")
+        twin.servers["right"].sql("REVOKE REPLICATION CLIENT ON *.* FROM 'twinlog'@'%'")
     found = Found(twin)
     found.has("FAIL", "customer", "did not come back", mend="binlog_ignore_db")
     if see_filters:
         found.has("FAIL", "customer", "database twinlog", "kept out", mend="binlog_do_db")
 
 
+@pytest.mark.pairings
 def test_a_filter_hides_the_tables_database(restarted):
     found = Found(restarted(binlog_do_db="twinlog"))
     found.has("FAIL", "customer", "database customer_db", "kept out", mend="binlog_do_db")
@@ -280,6 +282,30 @@ def test_a_table(prepared, name):
     Found(prepared).has(level, "users", *words, mend=mend)
 
 
+@pytest.mark.pairings
+def test_triggers_are_seen_by_whoever_may_not_see_them(prepared):
+    """MySQL lists them to nobody without the privilege TRIGGER."""
+    prepared.sql("right", f"CREATE TRIGGER customer_db.tr AFTER DELETE ON {RIGHT} FOR EACH ROW SET @gone = OLD.id")
+    found = Found(prepared)
+    found.has("warn", "users", "customers` has triggers")
+    found.lacks("client_auth` has triggers")
+
+
+@pytest.mark.pairings
+def test_cascades_fail_where_the_server_does_not_log_them(prepared):
+    for side in SIDES:
+        table, database = prepared.link.table(side), prepared.link.table(side).split(".")[0]
+        prepared.sql(side, f"CREATE TABLE {database}.parent (id BIGINT UNSIGNED PRIMARY KEY)")
+        prepared.sql(side, f"ALTER TABLE {table} ADD CONSTRAINT fk_{side} FOREIGN KEY (id) "
+                           f"REFERENCES {database}.parent (id) ON DELETE CASCADE")
+    found = Found(prepared)
+    for side in SIDES:
+        if prepared.servers[side].kind.is_mysql:
+            found.lacks(f"fk_{side}")
+        else:
+            found.has("FAIL", f"cascading foreign key, fk_{side}", mend=f"DROP FOREIGN KEY `fk_{side}`")
+
+
 def test_a_unique_key_on_both_sides_is_well(prepared):
     for side in SIDES:
         prepared.sql(side, f"ALTER TABLE {prepared.link.table(side)} ADD UNIQUE KEY name (name)")
@@ -301,6 +327,7 @@ def test_numberings_that_keep_apart_are_well(prepared):
             prepared.sql(side, "SET GLOBAL auto_increment_offset = 1")
 
 
+@pytest.mark.pairings
 @pytest.mark.parametrize("column", ["id", "name", "sync_version"])
 def test_privileges_on_columns(prepared, column):
     """Granted column by column, one column short."""
