@@ -124,6 +124,7 @@ GROUPS = {"numbers": NUMBERS, "times": TIMES, "labels": LABELS, "bytes": BYTES, 
 
 READS = {c: "CAST({} AS DOUBLE)" for c in ("fl", "fl_least")}
 READS.update({c: "{} + 0" for c in NUMBERS if c.startswith("bit")})
+READS["vec"] = "HEX({})"
 READS.update({c: "CAST({} AS CHAR)" for c in TIMES})  # as they are: no driver knows a zero date
 
 

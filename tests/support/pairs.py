@@ -20,13 +20,19 @@ def name(text):
     return "`" + text.replace("`", "``") + "`"
 
 
+def integer(text):
+    """As MySQL reads it: what does not fit 64 bits is a double."""
+    n = int(text)
+    return n if -2**63 <= n < 2**64 else float(n)
+
+
 class Documents(Link):
     """A link that compares some of its columns as JSON documents: families keep them as different texts."""
 
     def read(self, server, side):
         rows = super().read(server, side)
         places = {i for i, column in enumerate(self.columns) if column.left in self.documents}
-        return [tuple(json.dumps(json.loads(v), sort_keys=True) if i in places and v is not None else v
+        return [tuple(json.dumps(json.loads(v, parse_int=integer), sort_keys=True) if i in places and v is not None else v
                       for i, v in enumerate(row)) for row in rows]
 
 
