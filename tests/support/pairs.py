@@ -8,9 +8,8 @@ from support.servers import Why, wait_until
 from support.tables import Column, Link
 from support.twin import SIDES, TO
 
-SYNC = """sync_version BIGINT UNSIGNED NOT NULL DEFAULT 1,
-  updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
-  last_sync_at TIMESTAMP(6) NULL DEFAULT NULL"""
+SYNC = ("BIGINT UNSIGNED NOT NULL DEFAULT 1",
+        "TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)", "TIMESTAMP(6) NULL DEFAULT NULL")
 
 DATABASES = {"left": "tl", "right": "tr"}
 
@@ -26,8 +25,16 @@ def integer(text):
     return n if -2**63 <= n < 2**64 else float(n)
 
 
-class Documents(Link):
-    """A link that compares some of its columns as JSON documents: families keep them as different texts."""
+class PairLink(Link):
+    """A link with any names, that compares some of its columns as JSON documents: families keep them as different texts."""
+
+    documents = frozenset()
+
+    def select(self, side):
+        columns = [c.read.format(name(getattr(c, side))) for c in self.columns]
+        key = [name(getattr(c, side)) for k in self.key for c in self.columns if c.left == k]
+        return (f"SELECT {', '.join(columns)}, {name(self.version)}, {name(self.updated_at)} FROM {self.table(side)} "
+                f"ORDER BY {', '.join(key)}")
 
     def read(self, server, side):
         rows = super().read(server, side)
@@ -45,11 +52,12 @@ class Pair:
         self.databases = databases
         reads = reads or {}
         self.tables = {side: f"{name(databases[side])}.{name(table)}" for side in SIDES}
-        self.link = Documents(name=link.pop("link", "".join(c for c in table if c.isascii() and c.isalnum()) or "pair"),
+        self.link = PairLink(name=link.pop("link", "".join(c for c in table if c.isascii() and c.isalnum()) or "pair"),
                               left_table=self.tables["left"], right_table=self.tables["right"], key=list(key),
                               columns=[Column(c, read=reads.get(c, "{}"), is_set=c in sets) for c in columns], **link)
         self.link.documents = set(documents)
         self.key = list(key)
+        self.version = name(self.link.version)
         for side in SIDES:
             self._make(side)
         twin.daemon.links.append(self.link)
@@ -62,10 +70,12 @@ class Pair:
         server, database = self.twin.servers[side], self.databases[side]
         server.sql(f"CREATE DATABASE IF NOT EXISTS {name(database)}")
         lines = [f"{name(column)} {self.type(side, column)}" for column in self.columns]
-        lines += [SYNC, f"PRIMARY KEY ({', '.join(name(k) for k in self.key)})"]
+        names = (self.link.version, self.link.updated_at, self.link.synced_at)
+        lines += [f"{name(column)} {kind}" for column, kind in zip(names, SYNC)]
+        lines += [f"PRIMARY KEY ({', '.join(name(k) for k in self.key)})"]
         server.script(f"CREATE TABLE {self.tables[side]} (\n  " + ",\n  ".join(lines) +
                       "\n) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;")
-        server.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {self.tables[side].replace('%', '%%')} TO '{DB_USER}'@'%%'", [])
+        server.sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {self.tables[side]} TO '{DB_USER}'@'%'")
 
     # ---- The application; values are SQL text ----
 
@@ -85,7 +95,7 @@ class Pair:
 
     def update(self, side, *rows):
         self.run(side, [f"UPDATE {self.tables[side]} SET {', '.join(f'{name(c)} = {v}' for c, v in row.items() if c not in self.key)}, "
-                        f"sync_version = sync_version + 1 WHERE {self.where(row)}" for row in rows])
+                        f"{self.version} = {self.version} + 1 WHERE {self.where(row)}" for row in rows])
 
     def delete(self, side, *rows):
         self.run(side, [f"DELETE FROM {self.tables[side]} WHERE {self.where(row)}" for row in rows])
