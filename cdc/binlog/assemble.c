@@ -1061,10 +1061,22 @@ static const struct value *key_after(struct assemble *a, const struct link *link
     return row;
 }
 
-/* partial: a field that the after image lacks may have changed. */
-static bool take_update(struct assemble *a, struct source *s, const struct value *before,
-                        const struct value *after, bool partial)
+/* binlog_row_image = FULL_NODUP: what the after image lacks is what it was, and that is there. */
+static void fill_up(const struct link *link, const struct value *before, struct value *after)
 {
+    if (is_incomplete(link, before))
+        return;
+    for (size_t i = 0; i < link->nfields; i++)
+        if (after[i].state == VALUE_MISSING)
+            after[i] = before[i];
+}
+
+/* partial: a field that the after image lacks may have changed. */
+static bool take_update(struct assemble *a, struct source *s, const struct value *before, struct value *after,
+                        bool partial)
+{
+    if (!partial)
+        fill_up(s->link, before, after);
     bool lacks = is_incomplete(s->link, after), incomplete = lacks || is_incomplete(s->link, before);
     if (is_unchanged(s->link, before, after) && !(partial && lacks))
         return true;
