@@ -7,6 +7,7 @@ import pytest
 
 from support.daemon import SLOW
 from support.servers import Why, wait_until
+from support.strange_events import IGNORABLE, StrangeEvents
 from support.twin import PEER, SIDES, TO, email_of, name_of
 
 ROWS = 20
@@ -348,3 +349,53 @@ def test_an_xa_transaction_that_outlives_the_daemon(running):
     wait_until("it arrives", lambda: running.names(4) == ("by xa", "by xa") or Why(running.daemon.log_tail()), 20 * SLOW)
     running.settle()
     streams(running)
+
+
+# ---- Events ----
+
+@pytest.fixture
+def strange(twin):
+    """The left server's log comes through a line that may add events to it."""
+    line = StrangeEvents(twin.servers["left"])
+    twin.daemon.servers = {"auth": line, "customer": twin.servers["right"]}
+    twin.line = line
+    twin.start()
+    yield twin
+    line.close()
+
+
+@pytest.mark.pairings
+@pytest.mark.parametrize("kind", [77, 250])
+def test_an_event_of_an_unknown_type_halts(strange, kind):
+    """What it says might be rows: nothing behind it is read, and number and place are told."""
+    with_rows(strange, 4)
+    strange.line.add(kind)
+    file = strange.servers["left"].log_end()[0]
+    strange.update("left", 1, "behind it")
+    reason = halted(strange, "left", f"unknown type {kind}")
+    (sent, at), = strange.line.sent
+    assert sent == kind and f"{file}:{at}" in reason, reason
+    code, text = strange.daemon.http("/readyz")
+    assert code == 503 and f"unknown type {kind}" in text, text
+    assert strange.names(1)[1] == "n1"
+    strange.insert("right", 50)
+    wait_until("the other direction goes on", lambda: strange.names(50) == ("n50", "n50"), 10 * SLOW)
+    lines = [line for line in strange.daemon.log().splitlines() if f"unknown type {kind}" in line]
+    assert 1 <= len(lines) <= 3 and all(" error " in line for line in lines), lines
+    assert strange.daemon.trigger(**{"from": "left"})[0] == 202
+    strange.daemon.wait_job()
+    strange.settle()
+    assert strange.names(1) == ("behind it", "behind it")
+    streams(strange)
+
+
+@pytest.mark.pairings
+def test_an_unknown_event_that_may_be_ignored_passes(strange):
+    with_rows(strange, 4)
+    for kind in (77, 200, 255):
+        strange.line.add(kind, IGNORABLE)
+        strange.update("left", 1, f"behind {kind}")
+        strange.wait_equal()
+    assert [kind for kind, at in strange.line.sent] == [77, 200, 255]
+    assert strange.names(1) == ("behind 255", "behind 255")
+    streams(strange)

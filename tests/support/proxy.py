@@ -55,6 +55,8 @@ class _Pipe:
 class Proxy:
     """Listens on a port of its own; whatever it was told lasts until restore()."""
 
+    pipe = _Pipe
+
     def __init__(self, server, seed=1):
         self.target = server.port
         self.random = random.Random(seed)
@@ -90,7 +92,7 @@ class Proxy:
             return
         limit = self.random.randint(*self.broken) if self.broken else None
         with self.lock:
-            self.pipes.add(_Pipe(self, client, server, limit))
+            self.pipes.add(self.pipe(self, client, server, limit))
 
     def forget(self, pipe):
         with self.lock:
