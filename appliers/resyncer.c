@@ -358,7 +358,7 @@ static bool want_walk(struct resyncer *r, const char *why)
         new_job(r, JOB_UNLOGGED, NULL, why);
         return true;
     }
-    if (hopeless || r->walks)
+    if (hopeless || r->walks || r->done_to.data != NULL)
         snprintf(r->job.again, sizeof r->job.again, "%.*s", JOB_TEXT - 1, why);
     return false;
 }

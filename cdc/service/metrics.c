@@ -214,6 +214,14 @@ static void add_resync(struct status *s, const struct api *api, struct buf *out)
         begin_link(out, "twinlog_resync_running", &s->links[i]);
         add_count(out, runs);
     }
+    add_head(out, "twinlog_resync_needed", "gauge",
+             "1 from when rows may differ that no stream makes equal until a resync is done.");
+    for (size_t i = 0; i < s->nlinks; i++) {
+        struct job job;
+        bool needed = api->last_job(api->arg, s->links[i].name, &job) && job_needs_resync(&job) != NULL;
+        begin_link(out, "twinlog_resync_needed", &s->links[i]);
+        add_count(out, needed);
+    }
 }
 
 static void add_link_echoes(const struct status_link *l, const struct server_stats *server, uint64_t n,

@@ -351,6 +351,45 @@ def test_an_xa_transaction_that_outlives_the_daemon(running):
     streams(running)
 
 
+# ---- Of no concern ----
+
+@pytest.mark.pairings
+@pytest.mark.parametrize("side", SIDES)
+def test_statements_that_do_not_concern_the_table_pass(running, side):
+    """Nothing halts, nothing is resynced, and no row behind them is lost."""
+    with_rows(running, 4)
+    server, table = running.servers[side], running.link.table(side)
+    db, name = table.split(".")
+    server.sql("DROP DATABASE IF EXISTS elsewhere")
+    job = running.daemon.job()["job"]
+    try:
+        server.script(f"""CREATE DATABASE elsewhere; USE elsewhere;
+            CREATE TABLE {name} (id INT PRIMARY KEY, n INT); INSERT INTO {name} VALUES (1, 1), (2, 2);
+            TRUNCATE TABLE {name}; INSERT INTO {name} VALUES (3, 3); ALTER TABLE {name} ADD COLUMN more INT FIRST, DROP COLUMN n;
+            CREATE TABLE made AS SELECT id, name FROM {table}; CREATE TABLE likewise LIKE {table};
+            INSERT INTO likewise SELECT * FROM {table}; RENAME TABLE made TO swapped, likewise TO made; DROP TABLE made;
+            CREATE TABLE parts (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10));
+            INSERT INTO parts VALUES (1); ALTER TABLE parts TRUNCATE PARTITION p0; DROP TABLE {name};
+            CREATE VIEW seen AS SELECT * FROM {table}; DROP VIEW seen;
+            CREATE TEMPORARY TABLE {name} (id INT); INSERT INTO {name} VALUES (1); DROP TEMPORARY TABLE {name};
+            CREATE PROCEDURE nothing() SELECT 1; DROP PROCEDURE nothing;
+            CREATE USER passing_by@localhost; GRANT SELECT ON {table} TO passing_by@localhost; DROP USER passing_by@localhost;
+            ANALYZE TABLE {table}; OPTIMIZE TABLE {table}; FLUSH TABLES {table};
+            ALTER TABLE {table} ADD INDEX by_name (name), COMMENT = 'TRUNCATE {name}'; ALTER TABLE {table} DROP INDEX by_name;
+            USE {db}; CREATE TABLE made AS SELECT id, name FROM {name}; TRUNCATE TABLE made; DROP TABLE made;
+            DROP DATABASE elsewhere;""")
+        running.update(side, 1, "behind them")
+        running.settle()
+        assert running.names(1) == ("behind them", "behind them")
+        for s in SIDES:
+            assert running.daemon.direction(TO[s])["state"] == "streaming"
+        assert running.daemon.job()["job"] == job, running.daemon.log_tail()
+        streams(running)
+    finally:
+        server.sql("DROP DATABASE IF EXISTS elsewhere")
+        server.sql("DROP USER IF EXISTS passing_by@localhost")
+
+
 # ---- Events ----
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -46,6 +47,26 @@ static void test_percent(void **state)
     }
 }
 
+static void test_need(void **state)
+{
+    struct job j = {0};
+
+    (void)state;
+    assert_null(job_needs_resync(&j));
+    j = (struct job){.id = 1, .state = JOB_RUNNING, .cause = JOB_UNLOGGED, .reason = "swapped"};
+    assert_string_equal(job_needs_resync(&j), "swapped");
+    j.state = JOB_FAILED;
+    assert_string_equal(job_needs_resync(&j), "swapped");
+    j.state = JOB_DONE;
+    assert_null(job_needs_resync(&j));
+    j = (struct job){.id = 1, .state = JOB_RUNNING, .cause = JOB_FIRST_START};
+    assert_string_equal(job_needs_resync(&j), "first_start");
+    j.cause = JOB_TRIGGER;
+    assert_null(job_needs_resync(&j));
+    strcpy(j.again, "written as text");
+    assert_string_equal(job_needs_resync(&j), "written as text");
+}
+
 /* It never goes back while rows are scanned, and only done is 100. */
 static void test_percent_only_grows(void **state)
 {
@@ -67,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_percent),
+        cmocka_unit_test(test_need),
         cmocka_unit_test(test_percent_only_grows),
     };
 

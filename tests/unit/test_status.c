@@ -211,6 +211,9 @@ static void test_job(void **state)
     assert_string_equal(json_string_value(at(j, "started_at")), "2026-01-05T10:11:12.345Z");
     assert_true(json_is_null(at(j, "ended_at")));
     assert_string_equal(json_string_value(at(j, "reason")), "the position is purged");
+    assert_true(json_is_null(at(j, "again")));
+    assert_string_equal(json_string_value(at(o, "links.users.needs_resync")), "the position is purged");
+    assert_true(json_is_null(at(json_object_get(at(o, "links"), loop_name), "needs_resync")));
     assert_true(json_is_null(at(j, "error")));
     assert_true(json_is_null(at(json_object_get(at(o, "links"), loop_name), "job")));
     json_decref(o);
@@ -441,6 +444,7 @@ static void test_metrics(void **state)
     has_line(out.data, "twinlog_resync_chunk_rows{link=\"users\"} 64");
     has_line(out.data, "twinlog_resync_running{link=\"users\"} 1");
     has_line(out.data, "twinlog_resync_running{link=\"lo\\\"op\\\\\\n\"} 0");
+    has_line(out.data, "twinlog_resync_needed{link=\"lo\\\"op\\\\\\n\"} 0");
     /* unknown, so absent */
     assert_null(strstr(out.data, "lag_seconds{link=\"lo\\\"op\\\\\\n\",direction=\"right_to_left\"}"));
     assert_int_equal(count_of(out.data, "\ntwinlog_last_applied_timestamp_seconds{"), 1);
