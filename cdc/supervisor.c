@@ -3,7 +3,7 @@
  *
  *   starting --servers answer, preflight has no FAIL--> running --stop flag--> stopping --> ended
  *
- * Its thread walks this line once. HTTP is up all the way, so that whoever asks
+ * "Answer" means also that no other daemon serves a link of ours (guard.h). Its thread walks this line once. HTTP is up all the way, so that whoever asks
  * why nothing happens is told. Nothing but the preflight's own marker is written to a
  * server before every check of the preflight has passed on all of them.
  *
@@ -35,6 +35,7 @@
 #include "cdc/base/stop.h"
 #include "cdc/binlog/reader.h"
 #include "cdc/db/dbconn.h"
+#include "cdc/guard.h"
 #include "cdc/link_build.h"
 #include "cdc/model/feed.h"
 #include "cdc/operate.h"
@@ -94,6 +95,7 @@ struct supervisor {
     struct pair *pairs; /* in the config's order */
     size_t npairs;
 
+    struct guard *guard;
     struct resync_slots *slots;
     struct operate *operate;
     struct notify *notify; /* NULL: nobody is to be told */
@@ -205,10 +207,25 @@ static enum preflight_result check_and_build(struct supervisor *s)
     return ret;
 }
 
+/* False if it is not known yet, or the daemon ends. What a server has against us is for the preflight to tell. */
+static bool is_alone(struct supervisor *s)
+{
+    struct err err = ERR_INIT;
+    if (guard_take(s->guard, &err))
+        return true;
+    if (err.kind == ERR_RETRY)
+        log_warn("%s; tries go on", err.text);
+    if (err.kind != ERR_RETRY && err.kind != ERR_FATAL)
+        return true;
+    if (err.kind == ERR_FATAL)
+        on_fatal(s, &err);
+    return false;
+}
+
 static enum preflight_result prepare(struct supervisor *s)
 {
     stat_text_set(&s->status->waiting, "waits until its servers answer");
-    if (!connect_nodes(s) || stop_raised(&s->stop))
+    if (!connect_nodes(s) || stop_raised(&s->stop) || !is_alone(s))
         return PREFLIGHT_ABSENT;
     stat_text_set(&s->status->waiting, "checks its servers and tables");
     return check_and_build(s);
@@ -366,7 +383,7 @@ static void run_threads(struct supervisor *s)
     pthread_mutex_lock(&s->lock);
     s->works = true;
     pthread_mutex_unlock(&s->lock);
-    if (!start_threads(s, &err)) {
+    if (!guard_start(s->guard, on_fatal, s, &err) || !start_threads(s, &err)) {
         log_error("%s; the daemon ends", err.text);
         fail(s, err.kind);
     }
@@ -394,6 +411,7 @@ static void join_threads(struct supervisor *s)
         if (s->pairs[i].resyncer != NULL)
             resyncer_join(s->pairs[i].resyncer, give_up);
     }
+    guard_end(s->guard);
 }
 
 static void *supervisor_main(void *arg)
@@ -450,6 +468,7 @@ static void init_pairs(struct supervisor *s)
         p->status = &s->status->links[i];
         p->node[SIDE_LEFT] = find_node(s, p->config->side[SIDE_LEFT].server);
         p->node[SIDE_RIGHT] = find_node(s, p->config->side[SIDE_RIGHT].server);
+        guard_add(s->guard, p->config->name, &p->node[SIDE_LEFT]->db);
     }
 }
 
@@ -462,6 +481,7 @@ struct supervisor *supervisor_new(const struct supervisor_options *o)
     stop_init(&s->stop);
     s->slots = resync_slots_new(RESYNCS_AT_ONCE);
     s->operate = operate_new(o->config);
+    s->guard = guard_new(o->config->state_database, &s->stop);
     pthread_mutex_init(&s->lock, NULL);
     init_nodes(s);
     init_pairs(s);
@@ -532,6 +552,7 @@ void supervisor_stop(struct supervisor *s)
     stop_raise(&s->stop);
     for (size_t i = 0; i < s->nnodes; i++)
         dbconn_shutdown(s->nodes[i].conn);
+    guard_shutdown(s->guard);
 }
 
 bool supervisor_works(struct supervisor *s)
@@ -594,6 +615,7 @@ void supervisor_free(struct supervisor *s)
     free(s->pairs);
     free(s->nodes);
     resync_slots_free(s->slots);
+    guard_free(s->guard);
     operate_free(s->operate);
     status_free(s->status);
     stop_done(&s->stop);

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from support.daemon import BINARY, Daemon
+from support.daemon import BINARY
 from support.servers import Why, wait_until
 from support.tables import libconfig
 from support.twin import make_account, make_seed_table
@@ -272,18 +272,3 @@ def test_init_brings_what_a_former_version_made_up_to_date(running):
     running.daemon.start()
     running.insert("left", 2)
     running.settle()
-
-
-def test_a_second_daemon_on_the_same_servers_ends_itself_or_the_first(running, tmp_path):
-    """Two daemons with the same server_id would fight for ever."""
-    other = Daemon(str(tmp_path / "other"), running.daemon.servers, running.daemon.links, running.passwords,
-                   running.daemon.env)
-    other.write_config()
-    try:
-        other.start(ready=False)
-        wait_until("one of the two ends", lambda: not (other.is_running() and running.daemon.is_running()), 30)
-        ended = other if not other.is_running() else running.daemon
-        assert ended.wait_end() in (1, 2)
-        assert "server_id" in ended.log(), ended.log_tail()
-    finally:
-        other.close()
