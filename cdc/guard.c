@@ -25,6 +25,7 @@
 enum {
     PING_MS = 2000,
     TAKE_WITHIN_S = 4, /* a session whose process has just died is still being cleared away */
+    SILENT_S = 4,      /* a daemon that lives has said something since */
     DEAD_S = 10,
     RIVAL_TIMES = 3, /* seen alive so often, with a lock that was ours */
     LOCK_WAIT_S = 5, /* for rows: none are locked here */
@@ -36,6 +37,7 @@ struct session {
     const char *server; /* its name */
     struct dbconn *conn;
     uint64_t last; /* the server's number of the one that has held locks last */
+    unsigned take_within_s;
 };
 
 struct watched {
@@ -95,6 +97,8 @@ static struct session *session_of(struct guard *g, const struct db_options *serv
     o.inspect_only = true;
     s->server = o.server->name;
     s->conn = dbconn_new(&o);
+    /* Less than an answer may take. */
+    s->take_within_s = o.read_timeout_s > TAKE_WITHIN_S ? TAKE_WITHIN_S : o.read_timeout_s - 1;
     g->sessions = mem_realloc(g->sessions, (g->nsessions + 1) * sizeof(struct session *));
     g->sessions[g->nsessions++] = s;
     return s;
@@ -201,7 +205,7 @@ static bool try_lock(struct watched *w, unsigned wait_s, bool *ret_got, struct h
              w->link, ret_holder->session, w->session->server, ret_holder->silent_s);
     snprintf(sql, sizeof sql, "KILL %" PRIu64, ret_holder->session);
     dbconn_exec(w->session->conn, sql, NULL); /* it may have ended by itself */
-    return get_lock(w, TAKE_WITHIN_S, ret_got, err);
+    return get_lock(w, w->session->take_within_s, ret_got, err);
 }
 
 static bool rival(const struct watched *w, const struct holder *h, struct err *err)
@@ -241,10 +245,15 @@ bool guard_take(struct guard *g, struct err *err)
 
         if (is_held(g, w))
             continue;
-        if (!try_lock(w, TAKE_WITHIN_S, &got, &holder, err)) {
+        if (!try_lock(w, w->session->take_within_s, &got, &holder, err)) {
             close_session(g, w->session);
             return err_prefix(err, "lock of link %s", w->link);
         }
+        if (!got && holder.silent_s >= SILENT_S)
+            return err_set(err, ERR_RETRY, 0,
+                           "lock of link %s: session %" PRIu64
+                           " from %s on server %s has it and says nothing; after %d s it is ended",
+                           w->link, holder.session, holder.host, w->session->server, DEAD_S);
         if (!got)
             return rival(w, &holder, err);
     }

@@ -96,6 +96,7 @@ struct supervisor {
     size_t npairs;
 
     struct guard *guard;
+    struct once not_alone;
     struct resync_slots *slots;
     struct operate *operate;
     struct notify *notify; /* NULL: nobody is to be told */
@@ -213,8 +214,11 @@ static bool is_alone(struct supervisor *s)
     struct err err = ERR_INIT;
     if (guard_take(s->guard, &err))
         return true;
-    if (err.kind == ERR_RETRY)
-        log_warn("%s; tries go on", err.text);
+    if (err.kind == ERR_RETRY) {
+        stat_text_set(&s->status->waiting, err.text);
+        if (!stop_raised(&s->stop) && once_is_news(&s->not_alone, err.text, TELL_AGAIN_AFTER_S))
+            log_warn("%s; tries go on", err.text);
+    }
     if (err.kind != ERR_RETRY && err.kind != ERR_FATAL)
         return true;
     if (err.kind == ERR_FATAL)

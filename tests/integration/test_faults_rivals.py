@@ -78,8 +78,10 @@ def replicate(server, server_id):
     c = server.connect()
     name = server.rows("SHOW BINARY LOGS")[0][0].encode()
     with c.cursor() as cursor:
+        # MySQL goes by a UUID, which twinlog makes of its server_id.
+        uuid = f"7477696e-6c6f-4700-8000-0000{server_id:08x}"
         cursor.execute("SET @master_binlog_checksum = 'NONE', @source_binlog_checksum = 'NONE', "
-                       "@mariadb_slave_capability = 4")
+                       f"@mariadb_slave_capability = 4, @replica_uuid = '{uuid}', @slave_uuid = '{uuid}'")
     c._execute_command(0x12, struct.pack("<IHI", 4, 0, server_id) + name)
     return c
 

@@ -46,8 +46,8 @@ class _Pipe:
             with contextlib.suppress(OSError):
                 if reset:  # no FIN: what was sent and not read is void
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                else:
-                    s.shutdown(socket.SHUT_RDWR)
+                # It lives on as long as a thread waits for it.
+                s.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
             s.close()
         self.proxy.forget(self)
 
@@ -132,5 +132,6 @@ class Proxy:
 
     def close(self):
         self.restore()
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.break_all()
