@@ -148,7 +148,8 @@ static bool check_server(struct stream *s, struct err *err)
     if (!db_result_next(r) || *text_of(r, 0) == '\0' || *text_of(r, 1) == '\0')
         ok = err_set(err, ERR_RETRY, 0, "the server does not tell its server_id");
     else if (strcmp(text_of(r, 1), "1") != 0)
-        ok = err_set(err, ERR_CONFIG, 0,
+        /* What is written meanwhile stands nowhere, though the log may go on one day as if nothing had been. */
+        ok = err_set(err, ERR_LOST, 0,
                      "the binary log is off; mend with: log_bin = bin in the server's config");
     else if (strtoull(text_of(r, 0), NULL, 10) == our_id(s))
         ok = err_set(err, ERR_FATAL, 0,

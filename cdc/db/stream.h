@@ -18,7 +18,7 @@ struct stream *stream_new(const struct db_options *options);
 void stream_free(struct stream *s);
 
 /* Connects and starts the dump behind `from`. ERR_LOST: the server purged or
- * never had that position, or its log is not the one that was read, err says which. ERR_CONFIG: binlog off, no
+ * never had that position, or its log is not the one that was read, or off; err says which. ERR_CONFIG: no
  * privilege. ERR_FATAL: duplicate server id. */
 bool stream_open(struct stream *s, const struct pos *from, struct err *err);
 void stream_close(struct stream *s);

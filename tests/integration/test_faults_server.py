@@ -101,6 +101,24 @@ def test_a_target_that_logs_statements(rows):
     assert rows.names(1) == ("later", "later")
 
 
+def test_a_server_that_writes_no_log_for_a_while(rows):
+    """What is written there meanwhile stands in no log: when it writes one again, all rows are compared."""
+    server = rows.servers["left"]
+    with outage(rows, "binary log is off", "position is lost", most=24) as o:
+        server.stop()
+        server.set_options(log_bin=None, skip_log_bin="")
+        server.start()
+        rows.update("left", 1, name="in no log")
+        o.wait_told("auth", "binary log is off")
+        o.lasts()
+        server.stop()
+        server.set_options(log_bin="bin", skip_log_bin=None)
+        server.start()
+        rows.update("left", 2, name="in the log again")
+    assert rows.names(1) == ("in no log", "in no log")
+    assert rows.daemon.job()["cause"] == "lost_position"
+
+
 def test_no_connection_is_left(rows):
     server = rows.servers["right"]
     others = []
