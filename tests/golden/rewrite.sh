@@ -4,6 +4,7 @@
 # Look at the difference before it is committed: it is what a reader of the log will see.
 #
 #   tests/golden/rewrite.sh BUILD_DIR [mariadb|mysql [PREFIX]]
+#   tests/golden/rewrite.sh BUILD_DIR text       decodes the logs that are there anew
 #
 # BUILD_DIR has tests/unit/test_assemble built. PREFIX: where the packages of another Debian release are unpacked, with
 # their own libraries; without it the server is this machine's own (mariadb, if nothing is said).
@@ -17,11 +18,20 @@ prefix=${3-}
 work=$(mktemp -d)
 server=
 
+decode() { "$build/tests/unit/test_assemble" --print "$1" >"$1.txt"; }
+
 case $kind in
+text)
+    rmdir "$work"
+    for file in "$here"/*.binlog; do
+        decode "${file%.binlog}"
+    done
+    exit
+    ;;
 mariadb) program=mariadbd ;;
 mysql) program=mysqld ;;
 *)
-    echo "$0: there is mariadb, and there is mysql" >&2
+    echo "$0: mariadb, mysql or text" >&2
     exit 2
     ;;
 esac
@@ -122,6 +132,6 @@ for file in "$here/$kind"-*.sql; do
     wait "$server" 2>/dev/null || true
     server=
     echo "$name: $(wc -c <"$here/$name.binlog") bytes of log"
-    "$build/tests/unit/test_assemble" --print "$here/$name" >"$here/$name.txt"
+    decode "$here/$name"
     echo "$name: $(wc -l <"$here/$name.txt") lines"
 done

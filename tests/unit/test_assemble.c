@@ -295,8 +295,8 @@ static void test_every_log(void **state)
 {
     (void)state;
     glob_t logs;
-    assert_int_equal(glob("tests/golden/mariadb-*.binlog", 0, NULL, &logs), 0);
-    assert_true(logs.gl_pathc > 4);
+    assert_int_equal(glob("tests/golden/*.binlog", 0, NULL, &logs), 0);
+    assert_true(logs.gl_pathc > 10);
     for (size_t i = 0; i < logs.gl_pathc; i++) {
         *strrchr(logs.gl_pathv[i], '.') = '\0';
         expect_golden(logs.gl_pathv[i]);
