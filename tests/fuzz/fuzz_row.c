@@ -7,7 +7,7 @@
  *         n type bytes
  *         length, metadata
  *         length, optional metadata
- *         bit 0: update
+ *         flags: ROW_UPDATE, ROW_PARTIAL
  *         present bits, of an update twice
  *         row images
  */
@@ -31,7 +31,7 @@ struct shape {
     struct rows_want wants[ROW_COLUMNS];
     size_t nwants;
     struct event_table_map map;
-    bool update;
+    bool update, partial;
     const uint8_t *present[2];
 };
 
@@ -103,7 +103,9 @@ static bool read_shape(struct input *in, struct shape *s)
         return false;
     m->optional_len = optional_len;
     m->optional = take(in, optional_len);
-    s->update = (input_byte(in) & 1) != 0;
+    uint8_t flags = input_byte(in);
+    s->update = (flags & ROW_UPDATE) != 0;
+    s->partial = (flags & ROW_PARTIAL) != 0;
     size_t bits = (n + 7) / 8;
     if (in->len < bits * (s->update ? 2 : 1))
         return false;
@@ -150,8 +152,9 @@ static void read_rows(const struct shape *s, const struct rows_column *columns, 
         const uint8_t *start = c.p;
         struct err err = ERR_INIT;
         arena_reset(&arena);
-        if (!rows_image(&c, columns, s->map.ncolumns, s->present[s->update ? nth % 2 : 0], s->wants,
-                        s->nwants, row, &arena, &err)) {
+        size_t which = s->update ? nth % 2 : 0; /* before, after */
+        if (!(s->partial && which == 1 ? rows_partial_image : rows_image)(
+                &c, columns, s->map.ncolumns, s->present[which], s->wants, s->nwants, row, &arena, &err)) {
             fuzz_check(err.kind == ERR_HALT && err.text[0] != '\0');
             break;
         }

@@ -10,6 +10,9 @@
 #define ROW_FIXED 0x02
 #define ROW_UNWANTED 0x04
 
+#define ROW_UPDATE 0x01
+#define ROW_PARTIAL 0x02 /* the after image may hold parts of JSON */
+
 /* In this order; new ones go to the end. */
 #define ROW_CHARSETS                                                                                     \
     "utf8mb4", "latin1", "ascii", "cp1251", "ucs2", "utf16", "utf32", "sjis", "gbk", "utf8mb3", "cp932", \

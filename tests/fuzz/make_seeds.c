@@ -8,6 +8,7 @@
  */
 #include <sys/stat.h>
 
+#include "cdc/binlog/payload.h"
 #include "cdc/binlog/tablemap.h"
 #include "tests/fuzz/fuzz_row.h"
 #include "tests/fuzz/fuzz_stream.h"
@@ -20,8 +21,9 @@ struct seeds {
     struct golden_links links;
     size_t stream_base;
     unsigned count;
-    struct tablemap map; /* of the last TABLE_MAP */
-    struct event_table_map last;
+    struct tablemap map;         /* of the last TABLE_MAP */
+    struct buf map_event;        /* it as a whole */
+    struct event_table_map last; /* points into that */
     bool mapped;
     struct buf whole, group; /* streams: of the log, of the open transaction */
 };
@@ -119,7 +121,7 @@ static void make_row(struct seeds *s, const struct table *t, const struct event_
     buf_add(&out, m->meta, m->meta_len);
     buf_addc(&out, (char)optional_len);
     buf_add(&out, m->optional, optional_len);
-    buf_addc(&out, r->op == EVENT_UPDATE);
+    buf_addc(&out, (char)((r->op == EVENT_UPDATE ? ROW_UPDATE : 0) | (r->partial ? ROW_PARTIAL : 0)));
     buf_add(&out, r->present[0], bits);
     if (r->op == EVENT_UPDATE)
         buf_add(&out, r->present[1], bits);
@@ -172,7 +174,8 @@ static void take_rows(struct seeds *s, const struct event_rows *r)
     size_t len;
     if (t != NULL && r->ncolumns == t->ncolumns && event_rows_data(r, &scratch, &data, &len, &err)) {
         make_row(s, t, r, data, len);
-        make_json(s, t, r, data, len);
+        if (!r->partial)
+            make_json(s, t, r, data, len);
     }
     buf_done(&scratch);
 }
@@ -189,22 +192,52 @@ static void take_query(struct seeds *s, const struct event_query *q)
     buf_done(&out);
 }
 
-static void take_event(struct seeds *s, const uint8_t *event, size_t len)
+static void take_event(struct seeds *s, const uint8_t *event, size_t len);
+
+/* An event of a payload lives no longer than to the next one. */
+static void take_map(struct seeds *s, const uint8_t *event, size_t len)
 {
     struct buf scratch = BUF_INIT;
     struct event e;
     struct err err = ERR_INIT;
     bool same;
-    write_seed(s, "event", event, len);
-    add_to_streams(s, event, len);
+    buf_clear(&s->map_event);
+    buf_add(&s->map_event, event, len);
+    if (!event_decode((const uint8_t *)s->map_event.data, len, &scratch, &e, &err))
+        golden_die(err.text, s->name);
+    s->last = e.map;
+    s->mapped = tablemap_take(&s->map, &e.map, &same, &err);
+    buf_done(&scratch);
+}
+
+static void take_payload(struct seeds *s, const struct event_payload *e)
+{
+    struct payload *p = payload_new();
+    struct err err = ERR_INIT;
+    const uint8_t *event;
+    size_t len;
+    bool ok = payload_open(p, e->body, e->len, &err);
+    while (ok && payload_next(p, &event, &len, &err) && event != NULL)
+        take_event(s, event, len);
+    payload_free(p);
+}
+
+static void take_event(struct seeds *s, const uint8_t *event, size_t len)
+{
+    struct buf scratch = BUF_INIT;
+    struct event e;
+    struct err err = ERR_INIT;
+    if (len < 4096) /* row events of large transactions are much alike */
+        write_seed(s, "event", event, len);
     if (event_decode(event, len, &scratch, &e, &err)) {
         if (e.kind == EVENT_TABLE_MAP) {
-            s->last = e.map;
-            s->mapped = tablemap_take(&s->map, &e.map, &same, &err);
+            take_map(s, event, len);
         } else if (e.kind == EVENT_ROWS) {
             take_rows(s, &e.rows);
         } else if (e.kind == EVENT_QUERY) {
             take_query(s, &e.query);
+        } else if (e.kind == EVENT_PAYLOAD) {
+            take_payload(s, &e.payload);
         }
     }
     buf_done(&scratch);
@@ -236,8 +269,10 @@ static void make_seeds(const char *out, const char *base)
     golden_links_load(&s.links, base);
     golden_log_open(&log, base);
     add_head(&s, &s.whole);
-    while (golden_log_next(&log, &event, &len))
+    while (golden_log_next(&log, &event, &len)) {
+        add_to_streams(&s, event, len);
         take_event(&s, event, len);
+    }
     write_seed(&s, "stream", s.whole.data, s.whole.len);
     if (s.group.len > 0)
         write_seed(&s, "stream", s.group.data, s.group.len);
@@ -245,6 +280,7 @@ static void make_seeds(const char *out, const char *base)
     tablemap_done(&s.map);
     golden_links_done(&s.links);
     buf_done(&log.bytes);
+    buf_done(&s.map_event);
     buf_done(&s.whole);
     buf_done(&s.group);
 }
