@@ -19,6 +19,7 @@ struct run {
     const struct golden_links *links;
     struct assemble *assemble;
     bool by_file;
+    enum stream_definition definition;
     bool refuse, no_definition; /* the next time */
 };
 
@@ -100,6 +101,61 @@ static struct table *copy_table(const struct table *from)
     return t;
 }
 
+static void free_column(struct column *c)
+{
+    free(c->name);
+    free(c->type_text);
+    free(c->charset);
+    free(c->collation);
+    for (size_t i = 0; i < c->nlabels; i++)
+        free(c->labels[i]);
+    free(c->labels);
+}
+
+/* The first column goes, or another one comes before it. */
+static void move_columns(struct table *t, bool gone)
+{
+    if (gone) {
+        free_column(&t->columns[0]);
+        memmove(&t->columns[0], &t->columns[1], --t->ncolumns * sizeof(*t->columns));
+    } else {
+        t->columns = mem_realloc(t->columns, (t->ncolumns + 1) * sizeof(*t->columns));
+        memmove(&t->columns[1], &t->columns[0], t->ncolumns++ * sizeof(*t->columns));
+        t->columns[0] = (struct column){
+            .name = mem_strdup("front"), .type_text = mem_strdup("int(11)"), .kind = COL_INT, .length = 4};
+    }
+    for (size_t i = 0; i < t->ncolumns; i++)
+        t->columns[i].ordinal = i;
+}
+
+static void set_text(char **text, const char *to)
+{
+    free(*text);
+    *text = mem_strdup(to);
+}
+
+static void differ(struct column *c, enum stream_definition how)
+{
+    if (how == STREAM_MORE_LABELS && c->nlabels > 0) {
+        c->labels = mem_realloc(c->labels, (c->nlabels + 1) * sizeof(*c->labels));
+        c->labels[c->nlabels++] = mem_strdup("one more");
+        set_text(&c->type_text, "enum('more')");
+    } else if (how == STREAM_OTHER_CHARSET && c->charset != NULL) {
+        set_text(&c->charset, "cp850");
+    } else if ((how == STREAM_LONGER || how == STREAM_SHORTER) && c->kind == COL_TEXT) {
+        c->length = how == STREAM_LONGER ? c->length + 1 : c->length / 2;
+        set_text(&c->type_text, "varchar(n)");
+    }
+}
+
+static void make_differ(struct table *t, enum stream_definition how)
+{
+    if (how == STREAM_NO_COLUMN || how == STREAM_COLUMN_IN_FRONT)
+        move_columns(t, how == STREAM_NO_COLUMN);
+    for (size_t i = 0; i < t->ncolumns; i++)
+        differ(&t->columns[i], how);
+}
+
 static bool describe(void *arg, size_t feed, struct table **ret_table, struct pos *ret_at, struct err *err)
 {
     struct run *r = arg;
@@ -108,13 +164,24 @@ static bool describe(void *arg, size_t feed, struct table **ret_table, struct po
         return err_set(err, feed % 2 == 0 ? ERR_RETRY : ERR_HALT, 0, "no definition");
     }
     *ret_table = copy_table(r->links->links[feed]->table[SIDE_LEFT]);
+    make_differ(*ret_table, r->definition);
     pos_copy(ret_at, assemble_pos(r->assemble));
+    if (r->definition == STREAM_FAR_AHEAD) {
+        struct gtid far = ret_at->set.nsources > 0 ? (struct gtid){.kind = GTID_MYSQL, .seq = 1 << 20}
+                                                   : gtid_mariadb(0, 1, 1 << 20);
+        memset(far.uuid, 0x11, sizeof(far.uuid));
+        pos_add_gtid(ret_at, &far);
+        pos_set_file(ret_at, "bin.000001", 10, 1 << 30);
+    }
     return true;
 }
 
 static void begin(struct run *r)
 {
     struct pos from = POS_INIT;
+    struct err err = ERR_INIT;
+    if (!assemble_renew(r->assemble, &err)) /* then before the first rows, if they come */
+        fuzz_check(err.kind == ERR_RETRY);
     assemble_start(r->assemble, &from);
     assemble_opened(r->assemble, "1", r->by_file);
     pos_done(&from);
@@ -142,11 +209,19 @@ static void happen(struct run *r, unsigned what)
     case STREAM_RESUME_BEHIND_ROWS: resume(r, feed, 2); break;
     case STREAM_REFUSE: r->refuse = true; break;
     case STREAM_NO_DEFINITION: r->no_definition = true; break;
-    default: break;
+    case STREAM_DEFINITION:
+        r->definition = (enum stream_definition)((what >> 3 & 15) % STREAM_DEFINITIONS);
+        break;
+    case STREAM_WHERE:
+        if (assemble_is_first(r->assemble, feed))
+            fuzz_check(assemble_serves(r->assemble, feed));
+        fuzz_check(assemble_pos(r->assemble) != NULL);
+        break;
     }
 }
 
-static void feed_event(struct run *r, const uint8_t *event, size_t len)
+/* False: the stream has begun again. */
+static bool feed_event(struct run *r, const uint8_t *event, size_t len)
 {
     struct err err = ERR_INIT;
     bool moved;
@@ -155,24 +230,30 @@ static void feed_event(struct run *r, const uint8_t *event, size_t len)
             char at[64];
             pos_print_file(assemble_pos(r->assemble), at, sizeof(at));
         }
-        return;
+        return true;
     }
     fuzz_check(err.kind == ERR_RETRY || err.kind == ERR_HALT || err.kind == ERR_STOPPED);
     fuzz_check(err.text[0] != '\0');
     begin(r); /* what a reader does: it connects anew */
+    return false;
 }
 
-static void run_items(struct run *r, struct input *in)
+#define MAX_REWINDS 3
+
+static void run_items(struct run *r, const struct input *items, bool rewinds)
 {
-    while (in->len > 0) {
-        unsigned item = input_u16(in);
+    struct input in = *items;
+    unsigned rewound = 0;
+    while (in.len > 0) {
+        unsigned item = input_u16(&in);
         if ((item & STREAM_ITEM_IS_OTHER) != 0) {
             happen(r, item);
             continue;
         }
         size_t len;
-        uint8_t *event = input_copy(in, item, &len);
-        feed_event(r, event, len);
+        uint8_t *event = input_copy(&in, item, &len);
+        if (!feed_event(r, event, len) && rewinds && rewound++ < MAX_REWINDS)
+            in = *items;
         free(event);
     }
 }
@@ -214,7 +295,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r.assemble = assemble_new(&options);
     for (size_t i = 0; i < r.links->nlinks; i++)
         resume(&r, i, 0);
-    run_items(&r, &in);
+    run_items(&r, &in, (flags & STREAM_REWINDS) != 0);
     assemble_free(r.assemble);
     return 0;
 }

@@ -66,6 +66,31 @@ static void add_item(struct buf *out, const uint8_t *event, size_t len)
     buf_add(out, event, len);
 }
 
+/* The same with a definition that differs, read when the feed is resumed. */
+static void write_differing(struct seeds *s)
+{
+    struct buf out = BUF_INIT;
+    unsigned how = s->count % STREAM_DEFINITIONS;
+    buf_addc(&out, (char)s->stream_base);
+    buf_addc(&out, STREAM_DESCRIBES | STREAM_REWINDS);
+    buf_addc(&out, 3);
+    buf_addc(&out, (char)(STREAM_DEFINITION | how << 3));
+    buf_addc(&out, (char)(STREAM_ITEM_IS_OTHER >> 8));
+    buf_addc(&out, (char)STREAM_RESUME);
+    buf_addc(&out, (char)(STREAM_ITEM_IS_OTHER >> 8));
+    buf_add(&out, s->group.data + STREAM_HEAD, s->group.len - STREAM_HEAD);
+    write_seed(s, "stream", out.data, out.len);
+    buf_done(&out);
+}
+
+static void write_group(struct seeds *s)
+{
+    if (s->group.len <= STREAM_HEAD)
+        return;
+    write_seed(s, "stream", s->group.data, s->group.len);
+    write_differing(s);
+}
+
 static void add_to_streams(struct seeds *s, const uint8_t *event, size_t len)
 {
     uint8_t type = event[4];
@@ -73,9 +98,8 @@ static void add_to_streams(struct seeds *s, const uint8_t *event, size_t len)
                   type == 42; /* MariaDB's; MySQL's three */
     if (len >= STREAM_ITEM_IS_OTHER)
         golden_die("event too long in", s->name);
-    if (begins && s->group.len > STREAM_HEAD)
-        write_seed(s, "stream", s->group.data, s->group.len);
     if (begins) {
+        write_group(s);
         buf_clear(&s->group);
         add_head(s, &s->group);
     }
@@ -274,8 +298,7 @@ static void make_seeds(const char *out, const char *base)
         take_event(&s, event, len);
     }
     write_seed(&s, "stream", s.whole.data, s.whole.len);
-    if (s.group.len > 0)
-        write_seed(&s, "stream", s.group.data, s.group.len);
+    write_group(&s);
     printf("%s: %u inputs\n", s.name, s.count);
     tablemap_done(&s.map);
     golden_links_done(&s.links);

@@ -30,11 +30,12 @@ all_targets()
 
 run_one() # target seconds
 {
-    local began=$SECONDS seconds=$2 status=0 say="ok"
+    local began=$SECONDS seconds=$2 status=0 say="ok" words=()
 
+    [[ ! -e tests/fuzz/$1.dict ]] || words=("-dict=tests/fuzz/$1.dict")
     [[ $short != *" $1 "* ]] || seconds=$(((seconds + 2) / 3))
     mkdir -p "$found/$1" "$corpus/$1"
-    "$programs/fuzz_$1" "${limits[@]}" -max_len=65536 -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix="$found/$1-" \
+    "$programs/fuzz_$1" "${limits[@]}" "${words[@]}" -max_len=65536 -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix="$found/$1-" \
         "$found/$1" "$corpus/$1" >"$found/$1.log" 2>&1 || status=$?
     [[ $status -eq 0 ]] || say="FAILED ($status)"
     say+=", $(sed -n 's/^stat::number_of_executed_units: *//p' "$found/$1.log") inputs in $((SECONDS - began)) s"
