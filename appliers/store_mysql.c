@@ -319,7 +319,8 @@ struct range_reader {
     const struct link *link;
     enum side side;
     struct arena *arena;
-    size_t began; /* bytes of the arena */
+    size_t began;    /* bytes of the arena */
+    bool unreadable; /* a key: bytes that are no text of their character set */
     struct store_rows rows;
 };
 
@@ -329,8 +330,10 @@ static bool take_row(void *arg, const struct db_result *r)
     struct store_rows *rows = &x->rows;
 
     rows->rows[rows->count] = read_row(x->link, x->side, r, x->arena);
-    if (key_of(x->link, rows->rows[rows->count], x->arena, &rows->keys[rows->count]))
-        rows->count++;
+    x->unreadable = !key_of(x->link, rows->rows[rows->count], x->arena, &rows->keys[rows->count]);
+    if (x->unreadable)
+        return false;
+    rows->count++;
     rows->more = x->arena->bytes - x->began > RANGE_BYTES && rows->count > 0;
     return !rows->more;
 }
@@ -352,6 +355,10 @@ static bool op_range(struct store *s, const struct key_range *range, size_t limi
     x.began = arena->bytes;
     if (!dbconn_query_rows(m->conn, m->packet.data, m->packet.len, take_row, &x, err))
         return table_failed(m, err);
+    if (x.unreadable)
+        return err_set(err, ERR_CONFIG, 0,
+                       "%s.%s on server %s: a row's key is no text of its character set; mend that row",
+                       s->link->table[s->side]->db, s->link->table[s->side]->name, dbconn_name(m->conn));
     x.rows.more = x.rows.more || x.rows.count == limit;
     *ret_rows = x.rows;
     return true;

@@ -123,6 +123,20 @@ def test_bytes_that_are_no_text_stay_where_they_are(twin, make_pair):
         assert sorted(twin.servers[side].rows(f"SELECT id, t FROM {things.tables[side]}")) == [(1, "Привет"), (3, "да"), (4, "мир")]
 
 
+def test_a_key_that_is_no_text_is_told_and_not_passed_over(twin, make_pair):
+    things = make_pair("keyed", {"id": "VARCHAR(20) CHARACTER SET cp1251 COLLATE cp1251_bin NOT NULL", "n": "INT"})
+    things.insert("left", {"id": "'a'", "n": "1"}, {"id": "_cp1251 x'98'", "n": "2"}, {"id": "'я'", "n": "3"})
+    twin.daemon.write_config()
+    twin.daemon.init()
+    for command in (("verify",), ("verify", "--repair")):
+        code, text = twin.daemon.command(*command)
+        assert code == 1 and "tl.keyed on server auth: a row's key is no text of its character set" in text, text
+    things.run("left", [f"DELETE FROM {things.tables['left']} WHERE n = 2"])
+    twin.start()
+    assert things.wait_job()["rows_written"] == 2
+    twin.settle()
+
+
 @pytest.mark.pairings
 def test_json_and_text_of_json_are_one_document(twin, make_pair):
     """A MariaDB's JSON is text, a MySQL's a document: another order of keys, or other spaces, are no change."""
