@@ -44,11 +44,12 @@ class PairLink(Link):
 
 
 class Pair:
-    """One link and its two tables. columns: {name: type}, or {name: {side: type}}."""
+    """One link and its two tables. columns: {name: type}, or {name: {side: type}}. unmapped: {name: type}, in front of them."""
 
-    def __init__(self, twin, table, columns, key=("id",), reads=None, sets=(), documents=(), databases=DATABASES, **link):
+    def __init__(self, twin, table, columns, key=("id",), reads=None, sets=(), documents=(), databases=DATABASES, unmapped=None, **link):
         self.twin = twin
         self.columns = columns
+        self.unmapped = unmapped or {}
         self.databases = databases
         reads = reads or {}
         self.tables = {side: f"{name(databases[side])}.{name(table)}" for side in SIDES}
@@ -69,7 +70,8 @@ class Pair:
     def _make(self, side):
         server, database = self.twin.servers[side], self.databases[side]
         server.sql(f"CREATE DATABASE IF NOT EXISTS {name(database)}")
-        lines = [f"{name(column)} {self.type(side, column)}" for column in self.columns]
+        lines = [f"{name(column)} {kind}" for column, kind in self.unmapped.items()]
+        lines += [f"{name(column)} {self.type(side, column)}" for column in self.columns]
         names = (self.link.version, self.link.updated_at, self.link.synced_at)
         lines += [f"{name(column)} {kind}" for column, kind in zip(names, SYNC)]
         lines += [f"PRIMARY KEY ({', '.join(name(k) for k in self.key)})"]
