@@ -66,7 +66,7 @@ def said_of(twin, entry):
     since, next_try = (datetime.datetime.fromisoformat(entry[name].replace("Z", "+00:00"))
                        for name in ("since", "next_try"))
     now = datetime.datetime.now(datetime.timezone.utc)
-    assert since <= now + datetime.timedelta(seconds=1) and next_try > since
+    assert since <= now + datetime.timedelta(seconds=1) and next_try >= since
     assert next_try - now < datetime.timedelta(seconds=61)
     assert entry["tries"] >= 1
     assert not find_secrets(json.dumps(entry), twin.secrets())
