@@ -9,6 +9,14 @@
 
 /* ---- What the checks share ---- */
 
+/* Servers tell names that we print. */
+static void make_printable(char *text)
+{
+    for (; text != NULL && *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 void preflight_say(struct preflight *p, enum check_level level, const char *where, const char *mend,
                    const char *fmt, ...)
 {
@@ -20,7 +28,11 @@ void preflight_say(struct preflight *p, enum check_level level, const char *wher
     va_end(ap);
     if (level == CHECK_FAIL)
         p->fails++;
-    p->report(p->arg, level, text.data, mend);
+    char *printable = mend != NULL && *mend != '\0' ? mem_strdup(mend) : NULL;
+    make_printable(text.data);
+    make_printable(printable);
+    p->report(p->arg, level, text.data, printable);
+    free(printable);
     buf_done(&text);
 }
 

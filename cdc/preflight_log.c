@@ -25,7 +25,7 @@
 #include "cdc/db/tableinfo.h"
 #include "cdc/preflight_int.h"
 
-enum { ROUND_TRIP_S = 5, DAY_S = 24 * 3600 };
+enum { ROUND_TRIP_S = 5, QUIET_MS = 1500, DAY_S = 24 * 3600 };
 
 static bool draw(void *to, size_t len) { return getrandom(to, len, 0) == (ssize_t)len; }
 
@@ -104,8 +104,10 @@ static void check_replication(struct preflight *p, const struct preflight_server
     const char *name = s->config->name, *mode = preflight_setting(s, "gtid_mode");
     bool was_replica = *preflight_setting(s, "gtid_slave_pos") != '\0';
     if (was_replica && !preflight_is_on(s, "log_slave_updates"))
-        preflight_say(p, CHECK_FAIL, name, "log_slave_updates = ON in the server's config, then restart it",
-                      "changes that it gets by replication are not in its log (log_slave_updates is OFF)");
+        preflight_say(
+            p, CHECK_WARN, name, "log_slave_updates = ON in the server's config, then restart it",
+            "it is a replica, or was one, and changes that it gets by replication are not in its log "
+            "(log_slave_updates is OFF)");
     bool follows = was_replica || s->config->naddresses > 1;
     if (follows && dbconn_kind(s->conn) == DB_MARIADB && !preflight_is_on(s, "gtid_strict_mode"))
         preflight_say(
@@ -174,6 +176,37 @@ static void check_stream(struct preflight *p, struct preflight_server *s)
     buf_done(&mend);
 }
 
+static const char *text_of(const struct db_result *r, size_t column)
+{
+    const char *text = db_result_get(r, column, NULL);
+    return text != NULL ? text : "";
+}
+
+/* Under one number a server serves one replica, and ends the other. MySQL shows them to any replica's account,
+ * MariaDB to those with REPLICATION MASTER ADMIN, which is more than ours needs: then the daemon finds out. */
+static void check_replicas(struct preflight *p, const struct preflight_server *s)
+{
+    const char *sql = dbconn_kind(s->conn) == DB_MYSQL ? "SHOW REPLICAS" : "SHOW SLAVE HOSTS";
+    struct err err = ERR_INIT;
+    struct db_result *r = NULL;
+    if (!dbconn_query(s->conn, sql, strlen(sql), 0, &r, &err))
+        return;
+    while (db_result_next(r)) {
+        if (strtoull(text_of(r, 0), NULL, 10) != s->config->server_id)
+            continue;
+        if (strcmp(text_of(r, 1), STREAM_HOST) == 0)
+            preflight_say(p, CHECK_OK, s->config->name, NULL, "a twinlog follows it under server_id %" PRIu32,
+                          s->config->server_id);
+        else
+            preflight_say(p, CHECK_FAIL, s->config->name,
+                          "another server_id in this section of twinlog's config",
+                          "another replica of it, %s:%s, has server_id %" PRIu32
+                          " too: they would end each other's stream",
+                          text_of(r, 1), text_of(r, 2), s->config->server_id);
+    }
+    db_result_free(r);
+}
+
 /* ---- Filters ---- */
 
 /* Is db in "a,b,c"? */
@@ -225,12 +258,6 @@ static bool show_log_status(const struct preflight_server *s, struct db_result *
     return dbconn_query(s->conn, old_sql, sizeof(old_sql) - 1, 0, ret_result, err);
 }
 
-static const char *text_of(const struct db_result *r, size_t column)
-{
-    const char *text = db_result_get(r, column, NULL);
-    return text != NULL ? text : "";
-}
-
 static void check_log_status(struct preflight *p, const struct preflight_server *s)
 {
     struct err err = ERR_INIT;
@@ -269,6 +296,7 @@ void preflight_check_log(struct preflight *p, struct preflight_server *s)
     check_durability(p, s);
     check_replication(p, s);
     check_stream(p, s);
+    check_replicas(p, s);
     check_log_status(p, s);
 }
 
@@ -334,7 +362,14 @@ static void delete_marker(struct preflight *p, const struct preflight_server *s,
     buf_done(&table);
 }
 
-/* Reads on until the row comes, or too long. The server's heartbeats end each wait within about a second. */
+static bool is_heartbeat(const uint8_t *event)
+{
+    enum { TYPE_AT = 4, HEARTBEAT = 27, HEARTBEAT_V2 = 41 };
+    return event[TYPE_AT] == HEARTBEAT || event[TYPE_AT] == HEARTBEAT_V2;
+}
+
+/* Reads on until the row comes, or too long. A heartbeat, one a second, says that the server has nothing more
+ * to send: one that was sent behind the row's commit says that the row will not come. */
 static bool await_marker(struct stream *stream, struct assemble *a, struct round_trip *t, struct err *err)
 {
     mono_us since = clock_mono();
@@ -345,6 +380,8 @@ static bool await_marker(struct stream *stream, struct assemble *a, struct round
         bool moved;
         if (!stream_next(stream, &event, &len, err) || !assemble_event(a, event, len, &moved, err))
             return false;
+        if (is_heartbeat(event) && mono_diff_us(clock_mono(), since) > QUIET_MS * INT64_C(1000))
+            break;
     }
     return t->halted[0] == '\0' || err_set(err, ERR_HALT, 0, "%s", t->halted);
 }
@@ -410,7 +447,9 @@ void preflight_check_round_trip(struct preflight *p, struct preflight_server *s)
     struct buf mend = BUF_INIT;
     const char *name = s->config->name;
     mono_us since = clock_mono();
-    if (!s->has_log || !s->has_control || s->read_only)
+    /* As a statement it is not found, and that has been said. */
+    if (!s->has_log || !s->has_control || s->read_only ||
+        strcasecmp(preflight_setting(s, "binlog_format"), "ROW") != 0)
         return;
     if (!draw(&t.id, sizeof(t.id)))
         t.id = (uint64_t)clock_wall().v;
@@ -434,9 +473,9 @@ void preflight_check_round_trip(struct preflight *p, struct preflight_server *s)
             p->config->state_database);
         preflight_say(
             p, CHECK_FAIL, name, mend.data,
-            "a marker written into %s.marker did not come back through the binary log within %d s: twinlog "
-            "would take its own writes for others'",
-            p->config->state_database, ROUND_TRIP_S);
+            "a marker written into %s.marker did not come back through the binary log: twinlog would take "
+            "its own writes for others'",
+            p->config->state_database);
     }
     buf_done(&mend);
 }
@@ -516,8 +555,40 @@ static void check_position(struct preflight *p, const struct config_link *c, enu
     pos_done(&stored.pos);
 }
 
+/* A checkpoint stands at the side that it writes to. One that stands at the side it reads has come there by other ways. */
+static void check_strays(struct preflight *p, const struct config_link *c, enum side side)
+{
+    const struct preflight_server *s = preflight_find(p, c->side[side].server);
+    const struct preflight_server *peer = preflight_find(p, c->side[side_peer(side)].server);
+    struct err err = ERR_INIT;
+    struct buf sql = BUF_INIT, mend = BUF_INIT;
+    struct db_result *r = NULL;
+    if (!s->has_control || peer->identity == NULL || strcmp(s->identity, peer->identity) == 0)
+        return;
+    buf_adds(&mend, "DELETE FROM ");
+    preflight_add_object(&mend, p->config->state_database, "checkpoint");
+    buf_adds(&mend, " WHERE link = ");
+    db_quote_text(&mend, c->name, strlen(c->name));
+    buf_addf(&mend, " AND source_side = '%s'", side_name(side));
+    buf_addf(&sql, "SELECT 1%s", mend.data + strlen("DELETE"));
+    buf_addf(&mend,
+             "; -- on %s, after the replication between them was ended, or kept from %s and the tables",
+             s->config->name, p->config->state_database);
+    if (dbconn_query(s->conn, sql.data, sql.len, 0, &r, &err) && db_result_next(r))
+        preflight_say(p, CHECK_WARN, c->name, mend.data,
+                      "the checkpoint of %s stands on %s, where only %s writes one: the servers replicate "
+                      "each other, or "
+                      "one was made from a copy of the other",
+                      direction_arrow(side), s->config->name, direction_arrow(side_peer(side)));
+    db_result_free(r);
+    buf_done(&sql);
+    buf_done(&mend);
+}
+
 void preflight_check_positions(struct preflight *p, const struct config_link *c)
 {
+    check_strays(p, c, SIDE_LEFT);
+    check_strays(p, c, SIDE_RIGHT);
     for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
         check_position(p, c, from);
 }

@@ -239,7 +239,7 @@ static bool load_fillers(struct preflight *p, struct uniques *u, enum side side)
         struct filler *f = &u->fillers[side][c->ordinal];
         f->auto_increment = strstr(extra, "auto_increment") != NULL;
         /* MariaDB writes a default that is NULL as NULL, MySQL not at all; a call is an expression to both. */
-        f->differs = f->auto_increment || c->generated || strchr(value, '(') != NULL ||
+        f->differs = f->auto_increment || c->generated || (*value != '\'' && strchr(value, '(') != NULL) ||
                      (c->nullable && (*value == '\0' || strcasecmp(value, "NULL") == 0));
     }
     db_result_free(r);

@@ -383,7 +383,8 @@ static bool register_replica(struct stream *s, struct err *err)
     struct buf body = BUF_INIT;
 
     add_number(&body, our_id(s), 4);
-    add_number(&body, 0, 1 + 1 + 1);
+    buf_addf(&body, "%c%s", (int)strlen(STREAM_HOST), STREAM_HOST);
+    add_number(&body, 0, 1 + 1);
     add_number(&body, 0, 2);
     add_number(&body, 0, 4);
     add_number(&body, 0, 4);

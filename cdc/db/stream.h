@@ -14,6 +14,9 @@
 
 struct stream;
 
+/* The host that it registers under: SHOW SLAVE HOSTS, or SHOW REPLICAS, tells it from other replicas by that. */
+#define STREAM_HOST "twinlog"
+
 struct stream *stream_new(const struct db_options *options);
 void stream_free(struct stream *s);
 

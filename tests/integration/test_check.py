@@ -230,6 +230,77 @@ def test_a_position_that_will_soon_be_gone(running):
         left.sql("SET GLOBAL expire_logs_days = 0")
 
 
+def test_a_checkpoint_on_the_wrong_server(running):
+    """Replicated from there, or restored from the other side's backup."""
+    running.daemon.stop()
+    left = running.servers["left"]
+    columns = left.rows("SHOW COLUMNS FROM twinlog.checkpoint")
+    others = ", ".join(row[0] for row in columns if row[0] != "source_side")
+    left.sql(f"INSERT INTO twinlog.checkpoint (source_side, {others}) SELECT 'left', {others} FROM twinlog.checkpoint")
+    _, mend = Found(running).has("warn", "users", "left>right stands on auth", mend="DELETE FROM `twinlog`.`checkpoint`")[0]
+    left.sql(mend.split(";")[0])
+    Found(running).lacks("stands on")
+
+
+# ---- Replication and identity ----
+
+def test_a_replica_without_its_updates_in_the_log(prepared):
+    server = prepared.servers["left"]
+    server.sql("SET GLOBAL gtid_slave_pos = '5-9-1'")
+    try:
+        found = Found(prepared)
+    finally:
+        server.sql("SET GLOBAL gtid_slave_pos = ''")
+    found.has("warn", "auth", "log_slave_updates is OFF", mend="log_slave_updates = ON")
+    found.has("warn", "auth", "gtid_strict_mode OFF", mend="SET GLOBAL gtid_strict_mode = ON")
+    Found(prepared).lacks("log_slave_updates")
+
+
+@pytest.mark.pairings("mysql-9.7/mysql-9.7")
+def test_a_server_without_gtids(restarted):
+    found = Found(restarted(gtid_mode="OFF", enforce_gtid_consistency="OFF"))
+    found.has("warn", "customer", "gtid_mode is OFF", mend="gtid_mode = ON")
+    found.has("ok", "customer", "a marker comes back")
+
+
+@pytest.mark.pairings("mariadb-11.8/mariadb-11.8")
+def test_a_log_with_a_limit_in_all(prepared):
+    server = prepared.servers["left"]
+    server.sql("SET GLOBAL max_binlog_total_size = 100000000")
+    try:
+        Found(prepared).has("warn", "auth", "up to 95 MiB in all", mend="max_binlog_total_size")
+    finally:
+        server.sql("SET GLOBAL max_binlog_total_size = 0")
+
+
+def test_clocks_that_differ(restarted):
+    """init_connect stands in for a wrong clock: with sysdate_is_now a session's time is what it was told."""
+    twin = restarted(sysdate_is_now="", init_connect="SET timestamp = UNIX_TIMESTAMP() + 30")
+    line, _ = Found(twin).has("warn", "users", "the clock of", "behind that of customer", mend="chrony")[0]
+    assert re.search(r"auth is (29|30)\.\d s", line), line
+
+
+def test_replicas_that_have_our_number(running):
+    """Our own daemon is told from others."""
+    left, right = running.servers["left"], running.servers["right"]
+    left.sql("GRANT REPLICATION MASTER ADMIN ON *.* TO 'twinlog'@'%'")
+    Found(running).has("ok", "auth", "a twinlog follows it under server_id 7001")
+    running.daemon.stop()
+    left.sql("CREATE OR REPLACE USER repl@'%' IDENTIFIED BY 'r'")
+    left.sql("GRANT REPLICATION SLAVE ON *.* TO repl@'%'")
+    right.sql("SET GLOBAL server_id = 7001")
+    right.sql(f"CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {left.port}, MASTER_USER = 'repl', "
+              "MASTER_PASSWORD = 'r', MASTER_LOG_FILE = %s, MASTER_LOG_POS = %s", left.log_end())
+    right.sql("START SLAVE IO_THREAD")
+    try:
+        wait_until("it has registered", lambda: [row for row in left.rows("SHOW SLAVE HOSTS") if row[1] != "twinlog"])
+        Found(running).has("FAIL", "auth", "another replica", "has server_id 7001 too", mend="another server_id")
+    finally:
+        right.sql("STOP SLAVE")
+        right.sql("RESET SLAVE ALL")
+        right.sql("SET GLOBAL server_id = 2")
+
+
 # ---- Tables: (side, statements, level, words, mend) ----
 
 TABLES = {
@@ -240,6 +311,8 @@ TABLES = {
                "FAIL", ["is a VIEW, not a table"], "name the table"),
     "a history": ("right", [f"ALTER TABLE {RIGHT} ADD SYSTEM VERSIONING"],
                   "FAIL", ["system-versioned"], "DROP SYSTEM VERSIONING"),
+    "a sequence": ("right", [f"DROP TABLE {RIGHT}", f"CREATE SEQUENCE {RIGHT}"],
+                   "FAIL", ["is a SEQUENCE, not a table"], "name the table"),
     "another case": ("right", [f"RENAME TABLE {RIGHT} TO customer_db.Customers",
                                "GRANT SELECT ON customer_db.Customers TO 'twinlog'@'%'"],
                      "FAIL", ["does not exist"], 'table = "customer_db.Customers"'),
@@ -312,6 +385,13 @@ def test_a_unique_key_on_both_sides_is_well(prepared):
     Found(prepared).lacks("UNIQUE name")
     prepared.sql("right", f"ALTER TABLE {RIGHT} MODIFY name VARCHAR(255) COLLATE utf8mb4_bin NOT NULL")
     Found(prepared).has("warn", f"{LEFT}: UNIQUE name", "has no like")
+
+
+def test_keys_of_two_collations(prepared):
+    for side, collation in (("left", "utf8mb4_general_ci"), ("right", "utf8mb4_bin")):
+        prepared.sql(side, f"ALTER TABLE {prepared.link.table(side)} MODIFY id VARCHAR(20) COLLATE {collation} NOT NULL")
+    Found(prepared).has("FAIL", "users", "different collations (utf8mb4_general_ci, utf8mb4_bin)",
+                        mend="COLLATE utf8mb4_general_ci")
 
 
 def test_numberings_that_keep_apart_are_well(prepared):
