@@ -205,7 +205,8 @@ def test_a_recovery_is_killed_too(faulty, record_property):
     met = walk(faulty, lambda n: one_round(faulty, half, f"kill:after:applier:{n}") == 2,
                BEFORE_THE_FIRST_WRITE, step=5)
     record_property("statements", len(met))
-    assert len(met) > 6 and all("COMMIT on server auth" in what for what in met[::2]), met
+    halved = [what for what in met if "statement 1: COMMIT on server auth" in what]
+    assert len(halved) > 3 and len(met) - len(halved) > 3, met
 
 
 @pytest.mark.pairings
