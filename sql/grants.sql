@@ -10,8 +10,9 @@ CREATE USER IF NOT EXISTS 'twinlog'@'%' ACCOUNT LOCK;
 
 -- Capture: reads the binary log as a replica does.
 GRANT REPLICATION SLAVE ON *.* TO 'twinlog'@'%';
--- File and offset of the log's end, for status (MariaDB calls it BINLOG MONITOR).
--- twinlog resumes by GTID and works without it.
+-- File and offset in the log (MariaDB calls it BINLOG MONITOR): MySQL's end of the log, and on both the proof
+-- that a log is the one that was read. On a MariaDB twinlog works without, but does not see that a server was
+-- reset or restored once it has given as many GTIDs as before.
 GRANT REPLICATION CLIENT ON *.* TO 'twinlog'@'%';
 
 -- Apply: its own control tables. CREATE and ALTER are for `twinlog init` only and
