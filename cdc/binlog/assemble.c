@@ -827,7 +827,7 @@ static bool take_query(struct assemble *a, const struct event *e, bool *ret_move
         struct source *s = &a->sources[i];
         if (s->looked_at)
             s->altered = s->altered || is_altered_by(s, &e->query);
-        else if (s->served && !s->passed_over)
+        else if (s->served && !s->passed_over && !s->looks_ahead)
             apply_statement(a, s, &e->query);
     }
     if (a->group.open && (a->group.standalone || !a->group.begun))
@@ -849,7 +849,10 @@ static bool same_table(const struct table *a, const struct table *b)
 }
 
 /* Does the feed want to know of this group's rows? */
-static bool wants_rows(const struct source *s) { return s->served && !s->passed_over && !s->echo; }
+static bool wants_rows(const struct source *s)
+{
+    return s->served && !s->passed_over && !s->looks_ahead && !s->echo;
+}
 
 /* And can it read them? */
 static bool reads_rows(const struct source *s) { return wants_rows(s) && !s->lost; }

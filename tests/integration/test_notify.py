@@ -6,7 +6,7 @@ import json
 from support.daemon import SLOW, Stopwatch
 from support.receiver import Receiver
 from support.servers import Why, free_port, wait_until
-from support.twin import find_secrets
+from support.twin import find_secrets, name_of
 
 
 def tells(twin, receiver, **more):
@@ -58,6 +58,25 @@ def test_halted_recovered_and_quarantined_are_told(twin):
             assert headers["Content-Type"] == "application/json"
         assert not find_secrets(json.dumps(receiver.events()), twin.secrets())
         assert "secret-path" not in twin.daemon.log()
+
+
+def test_a_gap_is_told_and_that_it_is_closed(twin):
+    """Rows that the log does not hold; once for all that are written so while they are compared."""
+    with Receiver() as receiver:
+        tells(twin, receiver).start()
+        twin.insert("left", 1)
+        twin.settle()
+        twin.daemon.wait_job()
+        with twin.servers["left"].connect() as c, c.cursor() as cursor:
+            cursor.execute("SET SESSION binlog_format = 'STATEMENT'")
+            cursor.execute("UPDATE auth_db.client_auth SET name = %s, sync_version = 5", [name_of("as text")])
+        gap = wait_event(twin, receiver, "gap")
+        assert "auth_db.client_auth" in gap["text"] and "binlog_format" in gap["text"]
+        assert gap["direction"] == "left_to_right"
+        wait_event(twin, receiver, "recovered")
+        twin.settle()
+        assert [event["event"] for event in receiver.events()] == ["gap", "recovered"]
+        assert not find_secrets(json.dumps(receiver.events()), twin.secrets())
 
 
 def test_only_the_kinds_that_are_wanted_are_told(twin):
