@@ -31,7 +31,8 @@ static void print_grants(const struct config *c, const struct config_server *s, 
         "\n-- The account, with the least that capture and apply need. Instead of %% name the host that\n"
         "-- twinlog runs on, if you can. CREATE USER %s IDENTIFIED BY '...';\n"
         "GRANT REPLICATION SLAVE ON *.* TO %s; -- reads the binary log\n"
-        "GRANT REPLICATION CLIENT ON *.* TO %s; -- shows its file and offset; twinlog works without it\n"
+        "GRANT REPLICATION CLIENT ON *.* TO %s; -- its file and offset: MySQL needs it, MariaDB to see that "
+        "a log is still the one that was read\n"
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ",
         account.data, account.data, account.data);
     struct buf pattern = BUF_INIT;
