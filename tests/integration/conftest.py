@@ -2,6 +2,7 @@
 
 A test runs on MariaDB 10.11 on both sides. With @pytest.mark.pairings it runs on every pairing too, once
 --pairing says so, as `./dev test` does. pairings("mariadb-11.8/mysql-9.7", …) names the only ones it is for.
+With @pytest.mark.kinds, for what one server alone decides, it runs with each kind on each side, and not on every pairing.
 """
 
 import os
@@ -9,9 +10,14 @@ import os
 import pytest
 
 from support.daemon import BINARY
-from support.pairings import AT_HOME, PAIRINGS, Pairing, Pool
+from support.pairings import AT_HOME, EACH_KIND, PAIRINGS, Pairing, Pool
 from support.servers import Servers
 from support.twin import Twin, find_secrets
+
+# What --pairing takes beside a pairing.
+WORDS = {"all": lambda pairing: True,
+         "mysql": lambda pairing: "mysql-9.7" in pairing.kinds,
+         "mariadb": lambda pairing: pairing != AT_HOME and "mysql-9.7" not in pairing.kinds}
 
 # What a test leaves switched goes back to this.
 SWITCHES = {"binlog_format": "'ROW'", "binlog_row_image": "'FULL'", "max_connections": "60"}
@@ -20,8 +26,9 @@ SWITCHES = {"binlog_format": "'ROW'", "binlog_row_image": "'FULL'", "max_connect
 def pytest_addoption(parser):
     parser.addoption("--pairing", action="append", default=[], metavar="LEFT/RIGHT",
                      help="the kinds of servers on both sides, say mysql-9.7/mariadb-10.11, for every test that is run; "
-                          "may be repeated. all: tests marked with pairings on each pairing, the rest at home "
-                          f"({AT_HOME}), where all tests run without this option. others: the same without those at home")
+                          "may be repeated. all: tests marked with pairings on each pairing, those marked with kinds on some, "
+                          f"the rest at home ({AT_HOME}), where all tests run without this option. mysql, mariadb: of "
+                          "those that are not at home the ones with and without a MySQL; threads: tests marked so, at home")
 
 
 def pytest_configure(config):
@@ -29,23 +36,37 @@ def pytest_configure(config):
         raise pytest.UsageError(f"no program {BINARY}: build it, or set TWINLOG_BIN")
     try:
         for text in config.getoption("--pairing"):
-            assert text in ("all", "others") or Pairing.of(text)
+            assert text in WORDS or text == "threads" or Pairing.of(text)
     except ValueError as e:
         raise pytest.UsageError(str(e)) from None
 
 
-def pairings_of(test, wanted):
-    """Where a test runs. One that is marked with pairings of its own runs on those."""
+def marked_pairings(test):
+    """Where a test wants to run."""
+    pairings, kinds = test.get_closest_marker("pairings"), test.get_closest_marker("kinds")
+    if pairings:
+        return [Pairing.of(text) for text in pairings.args] or PAIRINGS
+    return [AT_HOME, *EACH_KIND] if kinds else [AT_HOME]
+
+
+def is_named(test):
+    """A test that is for certain pairings alone."""
     mark = test.get_closest_marker("pairings")
-    named = [Pairing.of(text) for text in mark.args] if mark else []
+    return bool(mark and mark.args)
+
+
+def pairings_of(test, wanted):
+    """Where a test runs."""
+    marked = marked_pairings(test)
     found = []
     for word in wanted or ["home"]:
         if word == "home":
-            found += named or [AT_HOME]
-        elif word in ("all", "others"):
-            found += [pairing for pairing in named or (PAIRINGS if mark else [AT_HOME])
-                      if word == "all" or pairing != AT_HOME]
-        elif not named or Pairing.of(word) in named:
+            found += marked if is_named(test) else [AT_HOME]
+        elif word == "threads":
+            found += [AT_HOME] if test.get_closest_marker("threads") else []
+        elif word in WORDS:
+            found += [pairing for pairing in marked if WORDS[word](pairing)]
+        elif not is_named(test) or Pairing.of(word) in marked:
             found.append(Pairing.of(word))
     return list(dict.fromkeys(found))
 
@@ -68,7 +89,7 @@ def pairing_of(item):
 def pytest_collection_modifyitems(config, items):
     """The tests of another pairing one after the other in one worker, so that its servers are started once.
     These groups come first: the single tests behind them keep all workers busy to the end."""
-    dropped = {None} if config.getoption("--pairing") != ["others"] else {None, NO_SERVERS}
+    dropped = {None, NO_SERVERS} if set(config.getoption("--pairing")) & {"mysql", "mariadb"} else {None}
     config.hook.pytest_deselected(items=[item for item in items if pairing_of(item) in dropped])
     items[:] = [item for item in items if pairing_of(item) not in dropped]
 

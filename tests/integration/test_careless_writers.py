@@ -37,7 +37,7 @@ def test_version_and_time_that_never_change_or_go_back(running, side):
     assert running.names(1) == ("odd 6", "odd 6")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_many_changes_of_one_row_in_one_transaction(running, side):
     running.insert(side, 1)
@@ -84,7 +84,7 @@ def test_rows_that_come_and_go_in_one_transaction(running, side):
     assert running.names(11) == ("stays", "stays")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_a_key_changes(running, side):
     table = running.link.table(side)

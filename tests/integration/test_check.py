@@ -51,7 +51,7 @@ def levels(text):
     return {line.split()[0] for line in text.splitlines() if line[:4].strip() in ("ok", "warn", "FAIL")}
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_pair_that_is_well_passes(prepared):
     for server in prepared.servers.values():
         server.sql("SET GLOBAL sync_binlog = 1")
@@ -151,7 +151,7 @@ def test_a_filter_hides_the_state_database(restarted, options, see_filters):
         found.has("FAIL", "customer", "database twinlog", "kept out", mend="binlog_do_db")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_filter_hides_the_tables_database(restarted):
     found = Found(restarted(binlog_do_db="twinlog"))
     found.has("FAIL", "customer", "database customer_db", "kept out", mend="binlog_do_db")
@@ -355,7 +355,7 @@ def test_a_table(prepared, name):
     Found(prepared).has(level, "users", *words, mend=mend)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_triggers_are_seen_by_whoever_may_not_see_them(prepared):
     """MySQL lists them to nobody without the privilege TRIGGER."""
     prepared.sql("right", f"CREATE TRIGGER customer_db.tr AFTER DELETE ON {RIGHT} FOR EACH ROW SET @gone = OLD.id")
@@ -364,7 +364,7 @@ def test_triggers_are_seen_by_whoever_may_not_see_them(prepared):
     found.lacks("client_auth` has triggers")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_cascades_fail_where_the_server_does_not_log_them(prepared):
     for side in SIDES:
         table, database = prepared.link.table(side), prepared.link.table(side).split(".")[0]
@@ -407,7 +407,7 @@ def test_numberings_that_keep_apart_are_well(prepared):
             prepared.sql(side, "SET GLOBAL auto_increment_offset = 1")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("column", ["id", "name", "sync_version"])
 def test_privileges_on_columns(prepared, column):
     """Granted column by column, one column short."""

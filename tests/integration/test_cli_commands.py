@@ -3,9 +3,13 @@
 import json
 import re
 
+import pytest
+
 from support.daemon import SLOW
 from support.servers import wait_until
 from support.twin import find_secrets
+
+pytestmark = pytest.mark.threads
 
 USAGE = [
     # words, what the one line must name

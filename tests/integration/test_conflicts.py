@@ -64,7 +64,7 @@ def side(version, updated_at):
     return {"present": version is not None, "version": version, "updated_at": updated_at and iso(updated_at)}
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_each_rule_is_on_record(twin):
     make_one_of_each(twin)
     conflicts = twin.daemon.conflicts()

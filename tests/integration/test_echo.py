@@ -23,7 +23,7 @@ def test_each_write_is_one_transaction_in_the_other_log_and_then_silence(running
     assert running.writes_since(marks) == (writes, writes)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_each_row_is_written_once_at_the_other_side(twin):
     for side in SIDES:
         audit(twin, side)
@@ -49,7 +49,7 @@ def test_each_row_is_written_once_at_the_other_side(twin):
         assert sorted(audited(twin, PEER[side], by_daemon=True)) == sorted(expected[side])
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_burst_on_both_sides_falls_silent(running):
     marks = running.marks()
     for n in range(300):

@@ -20,7 +20,7 @@ def other(running, tmp_path):
     other.close()
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_second_daemon_is_refused(running, other):
     """The first one does not even notice."""
     running.insert("left", 1)
@@ -86,7 +86,7 @@ def replicate(server, server_id):
     return c
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_a_replica_with_the_same_server_id_ends_the_daemon(running, side):
     """It would push the daemon out of the log, and be pushed out by it, for ever."""

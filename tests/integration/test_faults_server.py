@@ -33,7 +33,7 @@ def rows(running):
 
 # ---- What is refused ----
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_target_that_is_read_only(rows):
     """The other direction goes on."""
     server = rows.servers["right"]
@@ -172,7 +172,7 @@ def test_a_row_that_is_longer_than_a_packet(twin):
 
 # ---- Accounts ----
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_password_that_is_changed_on_the_server_first(rows):
     """The daemon says so, goes on waiting, and takes the new one from its file by itself."""
     server = rows.servers["right"]
@@ -208,7 +208,7 @@ def test_an_account_that_is_gone_for_a_while(rows, how):
     assert rows.names(1) == ("later", "later")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_privilege_that_is_taken_away(rows):
     """On the target's table, while the connections stay; then on the control tables."""
     server = rows.servers["right"]
@@ -299,7 +299,7 @@ class Backwards(threading.Thread):
             self.failed = e
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_deadlocks_with_applications(rows):
     """On both sides at once: whoever loses tries again, and it is no trouble to speak of."""
     stop = threading.Event()

@@ -35,7 +35,7 @@ def streams(twin):
     twin.settle()
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_truncate_halts_until_a_trigger_brings_the_rows_back(running, side):
     with_rows(running)

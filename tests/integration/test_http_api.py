@@ -14,6 +14,8 @@ from support.prometheus import FormatError, parse
 from support.servers import Why, free_port, wait_until
 from support.twin import PEER, SIDES
 
+pytestmark = pytest.mark.threads
+
 NAMES = {"left": "auth", "right": "customer"}
 
 

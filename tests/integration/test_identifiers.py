@@ -43,7 +43,7 @@ def row(key, n=1):
             "back\\slash": "x'27605c'", "percent %s %d": "'2026-01-05'", "ünïcödé группа 漢": "'漢'", "x" * 64: str(n), "NULL": "NULL", "1e5": "7"}
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_any_name_will_do(twin, odd):
     daemon = twin.daemon
     code, text = daemon.command("init")
@@ -89,7 +89,7 @@ def test_any_name_will_do(twin, odd):
     assert any(c["link"] == "odd" and "order" in c["columns"] for c in daemon.conflicts("link=odd")), daemon.conflicts("link=odd")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("statement", ["TRUNCATE TABLE {}", "TRUNCATE {}", "DROP TABLE {}"])
 def test_statements_find_their_table(twin, odd, statement):
     twin.start()

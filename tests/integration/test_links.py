@@ -133,7 +133,7 @@ def no_conflicts(twin, link):
         assert not any(conflicts.values()), f"{direction}: {conflicts}"
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_all_types_to_their_ends(twin, shop, side):
     twin.start()
@@ -162,7 +162,7 @@ def test_all_types_to_their_ends(twin, shop, side):
     no_conflicts(twin, "things")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_resync_takes_all_types_to_their_ends(twin, shop):
     """Read by SELECT on one side and written on the other; then both sides read alike, and nothing is left to write."""
     for name, values in EXTREMES.items():
@@ -179,7 +179,7 @@ def test_a_resync_takes_all_types_to_their_ends(twin, shop):
     assert job["rows_written"] == 0, job
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_values_arrive_as_what_they_mean(twin, shop):
     twin.start()
     shop.insert("left", 1, "x", e="größe", s="red,gelb", latin="€ ž", u64=2**64 - 1, dec1="-0.500000", t3="-00:00:00.001",
@@ -212,7 +212,7 @@ def test_a_set_whose_labels_stand_in_another_order(twin, shop):
     no_conflicts(twin, "things")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_composite_key_is_one_key(twin, shop):
     twin.start()
     keys = [(1, "a"), (1, "b"), (2, "a"), (-5, "a"), (1, "A"), (1, ""), (1, "it's \\ 🦀"), (11, "1"), (1, "11")]
@@ -234,7 +234,7 @@ def test_a_composite_key_is_one_key(twin, shop):
     no_conflicts(twin, "things")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_two_links_share_a_pair_of_servers(twin, shop):
     twin.start()
     marks = twin.marks()

@@ -3,10 +3,14 @@
 import datetime
 import json
 
+import pytest
+
 from support.daemon import SLOW, Stopwatch
 from support.receiver import Receiver
 from support.servers import Why, free_port, wait_until
 from support.twin import find_secrets, name_of
+
+pytestmark = pytest.mark.threads
 
 
 def tells(twin, receiver, **more):

@@ -108,7 +108,7 @@ def swap(server, table, alters, keep_old=False):
 
 # ---- Tables ----
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_an_online_schema_change_goes_on(running, side):
     """Columns come and change their places, applications on both sides write all the time: nothing halts and nothing
@@ -137,7 +137,7 @@ def test_an_online_schema_change_goes_on(running, side):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_swap_that_brings_other_rows_is_settled(running):
     """Rows that the new table lacks, has more, or has otherwise: the conflict rule decides for each."""
     with_rows(running)
@@ -153,7 +153,7 @@ def test_a_swap_that_brings_other_rows_is_settled(running):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("alter, words", [
     ("DROP COLUMN name, ADD COLUMN full_name VARCHAR(255) NOT NULL DEFAULT ''", ["column name", "gone"]),
     ("MODIFY name VARCHAR(20) NOT NULL DEFAULT ''", ["column name", "varchar(20)"]),
@@ -177,7 +177,7 @@ def test_a_swap_that_does_not_fit_halts(running, alter, words):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("how", ["DROP TABLE", "DROP DATABASE", "RENAME", "RENAME twice"])
 def test_a_table_that_is_gone_comes_anew(running, side, how):
@@ -204,7 +204,7 @@ def test_a_table_that_is_gone_comes_anew(running, side, how):
     assert len(running.link.read(server, side)) == ROWS + 2
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_truncate_goes_either_way(running):
     with_rows(running)
     running.sql("left", "TRUNCATE TABLE auth_db.client_auth")
@@ -226,7 +226,7 @@ def test_truncate_goes_either_way(running):
 
 # ---- Columns ----
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("down", [False, True], ids=["while it runs", "while it is down"])
 @pytest.mark.parametrize("alter", [
     "ADD COLUMN extra INT NOT NULL DEFAULT 1",
@@ -260,7 +260,7 @@ def test_columns_that_matter_stay(running, down, alter):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("alter, word", [
     ("DROP COLUMN name", "column name"),
     ("RENAME COLUMN name TO full_name", "column name"),
@@ -280,7 +280,7 @@ def test_a_column_that_matters_halts(running, alter, word):
 
 # ---- Rows ----
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("image", ["MINIMAL", "NOBLOB", "FULL_NODUP"])
 def test_row_images_without_all_columns(running, image):
     """Set in one session; what an image lacks is never taken for NULL."""
@@ -329,7 +329,7 @@ def test_what_a_cascade_changes_arrives(twin):
     streams(twin)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_an_xa_transaction_that_outlives_the_daemon(running):
     """Its rows were logged, and passed over, before the daemon started; they count now."""
     with_rows(running)
@@ -353,7 +353,7 @@ def test_an_xa_transaction_that_outlives_the_daemon(running):
 
 # ---- Of no concern ----
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_statements_that_do_not_concern_the_table_pass(running, side):
     """Nothing halts, nothing is resynced, and no row behind them is lost."""
@@ -403,7 +403,7 @@ def strange(twin):
     line.close()
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("kind", [77, 250])
 def test_an_event_of_an_unknown_type_halts(strange, kind):
     """What it says might be rows: nothing behind it is read, and number and place are told."""
@@ -428,7 +428,7 @@ def test_an_event_of_an_unknown_type_halts(strange, kind):
     streams(strange)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_an_unknown_event_that_may_be_ignored_passes(strange):
     with_rows(strange, 4)
     for kind in (77, 200, 255):

@@ -42,7 +42,7 @@ def check(twin):
     return code, text
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_the_grants_of_the_repository_are_enough(prepared):
     code, text = check(prepared)
     assert code == 0 and "FAIL" not in text, text

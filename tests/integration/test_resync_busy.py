@@ -11,6 +11,8 @@ from support.daemon import SANITIZED, SLOW
 from support.servers import wait_until
 from support.twin import PEER, SIDES, email_of, name_of
 
+pytestmark = pytest.mark.threads
+
 SEEDS = 3 if SANITIZED else 10
 RUN_S = 4 * SLOW
 PAUSE_S = 0.001 * SLOW  # busy, not swamped: a reader that never gets to the end of its log holds up a resync

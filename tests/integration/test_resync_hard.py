@@ -9,6 +9,8 @@ from support.servers import Why, wait_until
 from support.tables import Column, Link
 from support.twin import SIDES, TO
 
+pytestmark = pytest.mark.threads
+
 LONG = "x" * 25  # with what every name ends in: too long for NARROW
 NARROW = "ALTER TABLE {} MODIFY name VARCHAR(30)"
 WIDE = "ALTER TABLE {} MODIFY name VARCHAR(255)"

@@ -14,7 +14,7 @@ from support.tables import Cipher
 from support.twin import SIDES, email_of, find_secrets, key_texts
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("log_format", ("text", "json"))
 def test_errors_and_conflicts_tell_no_value(twin, log_format):
     twin.daemon.log_format = log_format

@@ -11,7 +11,7 @@ def columns(server, table):
     return [row[:2] for row in server.rows(f"SHOW COLUMNS FROM {table}")]
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_the_migrations_keep_the_rows_and_may_be_repeated(twin):
     for side in SIDES:
         server, table = twin.servers[side], twin.link.table(side)

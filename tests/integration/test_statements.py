@@ -48,7 +48,7 @@ def streams(twin):
     twin.settle()
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("statement, written", [
     ("UPDATE {table} SET name = '{name}', sync_version = sync_version + 1 WHERE id <= 5", 5),
@@ -96,7 +96,7 @@ def test_what_a_statement_wrote_arrives(running, tmp_path, side, statement, writ
         server.sql("DROP DATABASE elsewhere")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_tables_of_other_databases_do_not_matter(running):
     """The table is read only, or another one has its name. Tools that watch a server write like that every second."""
     with_rows(running)
@@ -116,7 +116,7 @@ def test_tables_of_other_databases_do_not_matter(running):
         server.sql("DROP DATABASE elsewhere")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_what_a_trigger_and_a_view_write_is_found(running):
     """The log names another table, and not what it set off."""
     with_rows(running)
@@ -132,7 +132,7 @@ def test_what_a_trigger_and_a_view_write_is_found(running):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_what_a_statement_deleted_comes_back(running):
     """The log does not say which rows they were, and the other side still has them: delete_vs_update = keep."""
     with_rows(running)
@@ -156,7 +156,7 @@ def test_many_statements_are_one_or_two_resyncs_and_one_line(running):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_rows_and_statements_in_one_transaction(running):
     """The rows arrive as rows; a transaction that is rolled back wrote nothing."""
     with_rows(running)
@@ -177,7 +177,7 @@ def test_rows_and_statements_in_one_transaction(running):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("moment", ["while it is down", "as soon as it is promised", "while the resync runs"])
 def test_a_crash_does_not_forget_it(running, moment):
     """kill -9 between the statement and the end of the resync."""

@@ -27,7 +27,7 @@ def metric(text, name, **labels):
     return None
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_status_shows_position_lag_and_counters_of_each_direction(running):
     running.insert("left", 1)
     running.insert("left", 2)
@@ -117,7 +117,7 @@ def test_a_stopped_server_shows_within_5_s_and_comes_back_by_itself(running, sid
     assert reconnects >= 1
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_killed_connection_is_made_again(running):
     running.insert("left", 1)
     running.settle()

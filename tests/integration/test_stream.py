@@ -18,7 +18,7 @@ def halted(twin, side, *words):
     assert code == 503 and words[0].lower() in text.lower(), text
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("name, value, normal", [("log_bin_compress", "ON", "OFF"), ("binlog_checksum", "NONE", "CRC32"),
                                                  ("binlog_row_metadata", "FULL", "NO_LOG"),
                                                  ("binlog_annotate_row_events", "OFF", "ON")])
@@ -48,7 +48,7 @@ def test_a_log_that_is_written_in_another_way(running, name, value, normal):
     running.settle()
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("ends", [["XA PREPARE 'x'", "XA COMMIT 'x'"], ["XA PREPARE 'x'", "XA ROLLBACK 'x'"],
                                   ["XA COMMIT 'x' ONE PHASE"]], ids=["commit", "rollback", "one phase"])
 def test_rows_of_an_xa_transaction_count_when_it_commits(running, ends):
@@ -96,7 +96,7 @@ def test_an_xa_transaction_of_other_tables_passes(running):
         server.sql("DROP DATABASE elsewhere")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_savepoints_and_temporary_tables_and_other_databases(running):
     running.insert("left", 1)
     for side in SIDES:
@@ -114,7 +114,7 @@ def test_savepoints_and_temporary_tables_and_other_databases(running):
         assert running.names(1) == (side, side)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_rows_of_megabytes_in_other_tables_pass(running, side):
     """Events of more than 16 MiB come in several packets."""
@@ -135,7 +135,7 @@ def test_rows_of_megabytes_in_other_tables_pass(running, side):
         server.sql("DROP DATABASE elsewhere")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("statement", ["TRUNCATE {table}", "DROP TABLE {table}", "DROP DATABASE {db}",
                                        "ALTER TABLE {table} DROP COLUMN name", "RENAME TABLE {table} TO {db}.other"])
 def test_a_table_that_is_taken_away_halts_its_direction(running, statement):
@@ -157,7 +157,7 @@ def test_a_table_that_is_taken_away_halts_its_direction(running, statement):
     assert running.servers["right"].value("SELECT COUNT(*) FROM customer_db.customers") == 3
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_rows_that_come_with_statements_are_not_lost_silently(running):
     """A session may switch to statement format; no row event shows what it did."""
     running.insert("left", 1)
@@ -204,7 +204,7 @@ def test_an_idle_pair_stays_ready(twin):
     twin.settle()
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_other_tables_writes_move_the_position(running):
     """Somebody else's load must not make a restart read everything again."""
     running.insert("left", 1)

@@ -56,7 +56,7 @@ def row(key, column, value):
     return {"id": str(key), "must": "1", column: value}
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_what_fits_goes_over_and_what_does_not_waits(twin, make_pair):
     things = make_pair("fits", {"id": "INT NOT NULL", **{c: {"left": kinds[0], "right": kinds[1]} for c, kinds in DIFFERENT.items()}},
                        reads={"bi": "{} + 0", "ts": "CAST({} AS CHAR)", "fl": "CAST({} AS DOUBLE)"}, sets=("se",))
@@ -99,7 +99,7 @@ def test_what_fits_goes_over_and_what_does_not_waits(twin, make_pair):
     assert before  # conflicts of waiting rows are counted: their updates find another row than they left
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_bytes_that_are_no_text_stay_where_they_are(twin, make_pair):
     """Some bytes are no character of their set: a server shows a '?', which must not be taken for the value."""
     things = make_pair("odd", {"id": "INT NOT NULL", "t": {"left": "VARCHAR(20) CHARACTER SET cp1251", "right": "VARCHAR(20)"}},
@@ -137,7 +137,7 @@ def test_a_key_that_is_no_text_is_told_and_not_passed_over(twin, make_pair):
     twin.settle()
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_json_and_text_of_json_are_one_document(twin, make_pair):
     """A MariaDB's JSON is text, a MySQL's a document: another order of keys, or other spaces, are no change."""
     things = make_pair("docs", {"id": "INT NOT NULL", "j": "JSON"}, documents=("j",))
@@ -170,7 +170,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_types_that_have_nothing_in_common_are_refused(twin, make_pair):
     columns = {f"c{n}": {"left": kinds[0], "right": kinds[1]} for n, kinds in enumerate(REFUSED.values())}
     make_pair("refused", {"id": "INT NOT NULL", **columns})

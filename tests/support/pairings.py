@@ -33,9 +33,9 @@ class Pairing:
 
 
 AT_HOME = Pairing(HOME, HOME)
-# Not followed yet: of use with --pairing LEFT/RIGHT alone.
-TO_COME = {"mysql-9.7"}
-PAIRINGS = [Pairing(*kinds) for kinds in itertools.product(KINDS, repeat=2) if not TO_COME & set(kinds)]
+PAIRINGS = [Pairing(*kinds) for kinds in itertools.product(KINDS, repeat=2)]
+# With AT_HOME, each kind is on each side in one of them.
+EACH_KIND = [Pairing.of("mariadb-11.8/mysql-9.7"), Pairing.of("mysql-9.7/mariadb-11.8")]
 
 
 class Pool:
