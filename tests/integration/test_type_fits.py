@@ -123,6 +123,31 @@ def test_bytes_that_are_no_text_stay_where_they_are(twin, make_pair):
         assert sorted(twin.servers[side].rows(f"SELECT id, t FROM {things.tables[side]}")) == [(1, "Привет"), (3, "да"), (4, "мир")]
 
 
+@pytest.mark.pairings
+def test_keys_that_do_not_fit_wait(twin, make_pair):
+    """They are looked for all the same, by a resync too, and nothing else is taken for them."""
+    things = make_pair("keys", {"k": {"left": "VARCHAR(5) NOT NULL", "right": "VARCHAR(20) NOT NULL"},
+                                "n": {"left": "TINYINT UNSIGNED NOT NULL", "right": "INT NOT NULL"},
+                                "d": {"left": "DECIMAL(5,1) NOT NULL", "right": "DECIMAL(9,3) NOT NULL"}, "v": "INT"}, key=("k", "n", "d"))
+    good = [{"k": "'abc'", "n": "1", "d": "1.5", "v": "1"}, {"k": "'abcde'", "n": "255", "d": "9999.9", "v": "2"}]
+    bad = [{"k": "'abcdef'", "n": "1", "d": "1.5", "v": "1"}, {"k": "'abc'", "n": "256", "d": "1.5", "v": "1"}, {"k": "'abc'", "n": "-1", "d": "1.5", "v": "1"},
+           {"k": "'abc'", "n": "1", "d": "1.501", "v": "1"}, {"k": "'abcdefg'", "n": "1", "d": "1.5", "v": "1"}]
+    waiting = {"k=abcdef,n=1,d=1.5", "k=abc,n=256,d=1.5", "k=abc,n=-1,d=1.5", "k=abc,n=1,d=1.501", "k=abcdefg,n=1,d=1.5"}
+    things.insert("right", *bad[:3], good[0])  # before the start, and after it
+    twin.start()
+    assert things.wait_job()["quarantined"] == 3
+    things.insert("right", *bad[3:], good[1])
+    wait_until("they wait", lambda: set(things.quarantine()) == waiting or Why(things.quarantine()))
+    wait_until("the others arrive", lambda: len(things.rows("left")) == 2 or Why(things.rows("left")))
+    things.update("left", {**good[0], "v": "7"})
+    wait_until("and go back", lambda: twin.servers["right"].value(f"SELECT v FROM {things.tables['right']} WHERE n = 1 AND d = 1.5 AND k = 'abc'") == 7)
+    code, _ = twin.daemon.command("verify")
+    assert code == 1
+    things.delete("right", *bad)
+    wait_until("nothing waits", lambda: not things.quarantine() or Why(things.quarantine()))
+    twin.settle()
+
+
 def test_a_key_that_is_no_text_is_told_and_not_passed_over(twin, make_pair):
     things = make_pair("keyed", {"id": "VARCHAR(20) CHARACTER SET cp1251 COLLATE cp1251_bin NOT NULL", "n": "INT"})
     things.insert("left", {"id": "'a'", "n": "1"}, {"id": "_cp1251 x'98'", "n": "2"}, {"id": "'я'", "n": "3"})

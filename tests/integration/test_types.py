@@ -297,7 +297,7 @@ def types_at(types, column):
     return list(types).index(column)
 
 
-@pytest.mark.pairings
+@pytest.mark.pairings("mariadb-10.11/mariadb-10.11", "mysql-9.7/mariadb-11.8", "mariadb-11.8/mysql-9.7")
 @pytest.mark.slow
 def test_values_of_16_mib(twin, make_pair):
     """A row may be as large as a packet; bytes that would double in hex are sent as they are."""
