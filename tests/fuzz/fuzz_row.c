@@ -125,7 +125,10 @@ static bool is_text_of_numbers(enum column_kind kind)
 static void check_value(const struct column *c, const struct value *v, struct arena *arena)
 {
     if (v->state != VALUE_SET) {
-        fuzz_check(v->state == VALUE_NULL || v->state == VALUE_MISSING);
+        if (v->state == VALUE_SEALED) /* its bytes are no text */
+            fuzz_touch(v->data, v->len);
+        fuzz_check(v->state == VALUE_NULL || v->state == VALUE_MISSING ||
+                   (v->state == VALUE_SEALED && c->kind == COL_TEXT));
         return;
     }
     fuzz_touch(v->data, v->len);

@@ -70,7 +70,8 @@ static inline enum column_kind golden_kind(const char *t)
         {"varbinary", COL_BINARY},  {"tinyblob", COL_BINARY},     {"blob", COL_BINARY},
         {"mediumblob", COL_BINARY}, {"longblob", COL_BINARY},     {"enum", COL_ENUM},
         {"set", COL_SET},           {"geometry", COL_GEOMETRY},   {"point", COL_GEOMETRY},
-        {"json", COL_JSON},
+        {"json", COL_JSON},         {"uuid", COL_UUID},           {"inet4", COL_INET4},
+        {"inet6", COL_INET6},       {"vector", COL_VECTOR},
     };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (strcmp(kinds[i].name, t) == 0)
@@ -247,7 +248,7 @@ static inline void golden_print_value(struct buf *out, const struct value *v, bo
 
 static inline bool golden_is_text(const struct column *c)
 {
-    return c->kind != COL_BINARY && c->kind != COL_GEOMETRY;
+    return c->kind != COL_BINARY && c->kind != COL_GEOMETRY && c->kind != COL_VECTOR;
 }
 
 static inline void golden_print_row(struct buf *out, const struct link *l, const char *what,
