@@ -12,7 +12,7 @@
 
 #include "cdc/base/arena.h"
 
-#define MAX_DEPTH 100 /* MySQL's own */
+#define MAX_DEPTH 100 /* MySQL's own, of arrays and objects */
 
 enum kind { LITERAL, NUMBER, STRING, ARRAY, OBJECT };
 
@@ -241,16 +241,14 @@ static bool read_elements(struct parse *x, struct node *n, char end, unsigned de
 static bool read_value(struct parse *x, struct node *n, unsigned depth)
 {
     *n = (struct node){.kind = STRING};
-    if (depth > MAX_DEPTH)
-        return false;
     if (accept(x, '"'))
         return read_string(x, &n->text, &n->len);
     n->kind = OBJECT;
     if (accept(x, '{'))
-        return read_elements(x, n, '}', depth);
+        return depth <= MAX_DEPTH && read_elements(x, n, '}', depth);
     n->kind = ARRAY;
     if (accept(x, '['))
-        return read_elements(x, n, ']', depth);
+        return depth <= MAX_DEPTH && read_elements(x, n, ']', depth);
     return read_literal(x, n) || read_number(x, n);
 }
 

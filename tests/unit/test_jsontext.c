@@ -118,16 +118,23 @@ static void test_cuts(void **state)
     }
 }
 
+/* A value in the innermost array is no level of its own. */
 static void test_depth(void **state)
 {
+    static const char *const innermost[] = {"", "1", "\"x\"", "null", "1, {}"};
     (void)state;
     for (int depth = 99; depth <= 102; depth++) {
-        char text[300] = {0};
-        struct buf out = BUF_INIT;
-        memset(text, '[', (size_t)depth);
-        memset(text + depth, ']', (size_t)depth);
-        assert_int_equal(canonical(text, strlen(text), &out), depth <= 100);
-        buf_done(&out);
+        for (size_t i = 0; i < 5; i++) {
+            struct buf text = BUF_INIT, out = BUF_INIT;
+            for (int k = 0; k < depth; k++)
+                buf_addc(&text, '[');
+            buf_adds(&text, innermost[i]);
+            for (int k = 0; k < depth; k++)
+                buf_addc(&text, ']');
+            assert_int_equal(canonical(text.data, text.len, &out), depth + (i == 4) <= 100);
+            buf_done(&text);
+            buf_done(&out);
+        }
     }
 }
 
