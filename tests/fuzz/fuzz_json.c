@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "cdc/binlog/json.h"
+#include "cdc/model/jsontext.h"
 #include "tests/fuzz/fuzz.h"
 
 /* As rows.c bounds it. */
@@ -21,6 +22,14 @@ static bool can_be_read(const char *text, size_t len)
     return ok;
 }
 
+/* A MariaDB that is given the text keeps the same document. */
+static void check_canonical(const struct buf *text)
+{
+    struct buf canonical = BUF_INIT;
+    fuzz_check(jsontext_canonical(text->data, text->len, &canonical));
+    buf_done(&canonical);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buf out;
@@ -34,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fprintf(stderr, "%s\n", why.text);
         fuzz_check(read != NULL);
         json_decref(read);
+        check_canonical(&out);
     }
     buf_done(&out);
     return 0;
