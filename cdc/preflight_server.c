@@ -224,14 +224,14 @@ static void check_cluster(struct preflight *p, const struct preflight_server *s)
                       "a group with several primaries: row locks hold on this member alone");
 }
 
-/* A reader is two connections at times, and each link has three: two appliers, one resync. */
+/* A reader is two connections at times, the guard one, and each link has three: two appliers, one resync. */
 static void check_connections(struct preflight *p, const struct preflight_server *s)
 {
     static const char sql[] = "SELECT @@session.max_user_connections";
     struct err err = ERR_INIT;
     struct buf mend = BUF_INIT;
     struct db_result *r = NULL;
-    uint64_t needed = 2, allowed = 0;
+    uint64_t needed = 3, allowed = 0;
     for (size_t i = 0; i < p->config->nlinks; i++)
         for (int side = 0; side < 2; side++)
             if (strcmp(p->config->links[i].side[side].server, s->config->name) == 0)
