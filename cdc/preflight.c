@@ -265,7 +265,7 @@ static bool has_lost_one(struct preflight *p)
 enum preflight_result preflight(const struct config *config, check_report *report, void *arg,
                                 struct link **ret_links)
 {
-    struct preflight p = {.config = config, .report = report, .arg = arg};
+    struct preflight p = {.config = config, .report = report, .arg = arg, .is_start = ret_links != NULL};
     struct link **links = mem_zalloc(config->nlinks, sizeof(struct link *));
     p.servers = mem_zalloc(config->nservers, sizeof(*p.servers));
     check_servers(&p);

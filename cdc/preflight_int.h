@@ -32,6 +32,7 @@ struct preflight {
     const struct config *config;
     check_report *report;
     void *arg;
+    bool is_start; /* of the daemon: what matters only once the primary has failed shall not keep it from working */
     size_t fails; /* but those of absent servers */
     size_t absents;
     struct preflight_server *servers; /* as in config */

@@ -163,13 +163,16 @@ static void check_stream(struct preflight *p, struct preflight_server *s)
     struct err err = ERR_INIT;
     struct buf mend = BUF_INIT;
     struct pos pos = POS_INIT;
-    s->has_log = tableinfo_position(s->conn, &pos, &err) && try_stream(s, &pos, &err);
+    bool has_end = tableinfo_position(s->conn, &pos, &err);
+    s->has_log = has_end && try_stream(s, &pos, &err);
     pos_done(&pos);
     if (s->has_log) {
         preflight_say(p, CHECK_OK, s->config->name, NULL, "the binary log can be read");
         return;
     }
-    if (preflight_is_denied(&err))
+    if (!has_end && err.kind == ERR_CONFIG) /* MariaDB has GTIDs, which need nothing */
+        buf_addf(&mend, "GRANT REPLICATION CLIENT ON *.* TO %s;", s->account);
+    else if (preflight_is_denied(&err))
         buf_addf(&mend, "GRANT REPLICATION SLAVE ON *.* TO %s;", s->account);
     preflight_say(p, CHECK_FAIL, s->config->name, mend.data, "the binary log cannot be read: %s", err.text);
     preflight_absent(p, &err);

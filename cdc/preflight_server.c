@@ -426,7 +426,8 @@ static void judge_successor(struct preflight *p, const struct preflight_server *
     const char *name = s->config->name, *mend = NULL, *why = why_no_successor(s, &mend);
     bool read_only = preflight_is_on(s, "read_only") || preflight_is_on(s, "super_read_only");
     if (why != NULL)
-        preflight_say(p, CHECK_FAIL, name, mend, "%s could not take over: %s", at, why);
+        preflight_say(p, p->is_start ? CHECK_WARN : CHECK_FAIL, name, mend, "%s could not take over: %s", at,
+                      why);
     if (has_filters(s))
         preflight_say(p, CHECK_WARN, name,
                       "take replicate_* out of its config, or see that they let all through",
@@ -452,8 +453,8 @@ static void check_address(struct preflight *p, const struct preflight_server *in
     s.options.target = db_target_new(&config);
     s.conn = dbconn_new(&s.options);
     if (!dbconn_open(s.conn, 5, &err))
-        preflight_say(p, err.kind == ERR_RETRY ? CHECK_WARN : CHECK_FAIL, config.name, connect_mend(&err),
-                      "%s: %s", at, err.text);
+        preflight_say(p, err.kind == ERR_RETRY || p->is_start ? CHECK_WARN : CHECK_FAIL, config.name,
+                      connect_mend(&err), "%s: %s", at, err.text);
     else if (load_settings(p, &s))
         judge_successor(p, &s, at);
     preflight_server_done(&s);

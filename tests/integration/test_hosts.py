@@ -268,6 +268,10 @@ def test_an_address_that_refuses_the_account(twin, cluster):
     code, text = twin.daemon.command("check")
     assert code == 1 and any(line.startswith("FAIL") and at(cluster.second) in line and "1045" in line
                              for line in text.splitlines()), text
+    twin.daemon.start()  # it will be missed only once the primary fails
+    twin.daemon.wait_job()
+    assert f"check warn: auth: {at(cluster.second)}: " in twin.daemon.log()
+    twin.daemon.stop()
     cluster.first.sql("ALTER USER twinlog@'%' IDENTIFIED BY 'another'")
     code, text = twin.daemon.command("check")
     line = next(line for line in text.splitlines() if "auth:" in line)

@@ -1,9 +1,6 @@
 """What happened while the daemon was away is in no log any more: it says so, compares all rows by itself, and the
 tables end equal."""
 
-import contextlib
-
-import pymysql
 import pytest
 
 from support.daemon import SLOW
