@@ -138,16 +138,28 @@ def test_an_online_schema_change_goes_on(running, side):
 
 
 @pytest.mark.kinds
-def test_a_swap_that_brings_other_rows_is_settled(running):
-    """Rows that the new table lacks, has more, or has otherwise: the conflict rule decides for each."""
+@pytest.mark.parametrize("down", [False, True], ids=["while it runs", "while it is down"])
+def test_a_swap_that_brings_other_rows_is_settled(running, down):
+    """Rows that the new table lacks, has more, or has otherwise: the conflict rule decides for each. Its columns stand
+    elsewhere, two of one type among them."""
     with_rows(running)
     left = running.servers["left"]
+    columns = "id, name, email_encrypted, created_at, sync_version, updated_at"
+    if down:
+        running.daemon.stop()
+        running.update("left", 6, "before it")
     left.script(f"""CREATE TABLE auth_db.n LIKE auth_db.client_auth;
-        INSERT INTO auth_db.n SELECT * FROM auth_db.client_auth WHERE id <> 4;
+        ALTER TABLE auth_db.n MODIFY password_hash VARCHAR(255) NULL AFTER id;
+        INSERT INTO auth_db.n ({columns}) SELECT {columns} FROM auth_db.client_auth WHERE id <> 4;
         UPDATE auth_db.n SET name = '{name_of("newer")}', sync_version = 9 WHERE id = 5;
         RENAME TABLE auth_db.client_auth TO auth_db.o, auth_db.n TO auth_db.client_auth""")
-    wait_unlogged(running, "renamed")
+    running.update("left", 8, "behind it")
+    if down:
+        running.daemon.start()
+    wait_unlogged(running, "auth_db.client_auth was ")
     running.settle()
+    assert running.names(6) == (("before it" if down else "n6"),) * 2
+    assert running.names(8) == ("behind it", "behind it")
     assert running.names(5) == ("newer", "newer")
     assert running.names(4) == ("n4", "n4")
     streams(running)

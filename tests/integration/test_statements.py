@@ -1,6 +1,9 @@
 """Writes that the log holds as text: no row event shows which rows they changed. It is said, and a resync that nobody
 asks for makes the tables equal while the streams go on."""
 
+import itertools
+import threading
+
 import pytest
 
 from support.daemon import SLOW
@@ -244,4 +247,45 @@ def test_while_the_other_direction_is_halted(running):
     running.settle()
     assert running.names(1) == ("by text", "by text")
     assert sum("has failed" in line for line in running.daemon.log().splitlines()) <= 1, running.daemon.log_tail()
+    streams(running)
+
+
+@pytest.mark.pairings
+def test_under_load(running):
+    """Rows on both sides and statements on one, all the time: nothing that one application alone wrote is lost."""
+    with_rows(running)
+    stop, errors, last = threading.Event(), [], {}
+
+    def application(side, first):
+        """Rows; keys of its own."""
+        try:
+            for n in itertools.count():
+                if stop.is_set():
+                    return
+                key = first + n % 20
+                running.delete(side, key)
+                running.insert(side, key, f"r{n}", f"{side}{key}")
+                last[key] = f"r{n}"
+        except Exception as e:
+            errors.append(e)
+
+    threads = [threading.Thread(target=application, args=(side, 200 + 100 * i)) for i, side in enumerate(SIDES)]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(10):
+            for key in range(1, ROWS + 1):
+                last[key] = f"s{n}-{key}"
+            as_text(running, SIDES[n % 2], f"UPDATE {running.link.table(SIDES[n % 2])} SET sync_version = sync_version + 1, "
+                                           f"name = CONCAT('s{n}-', id, ' {NAME_END}') WHERE id <= {ROWS}")
+            wait_until("it arrives", lambda n=n: running.names(7) == (f"s{n}-7",) * 2 or Why(running.daemon.log_tail()), 20 * SLOW)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not errors, errors
+    wait_until("the last resync is done", lambda: running.daemon.status()["links"]["users"]["needs_resync"] is None, 20 * SLOW)
+    running.settle()
+    names = {key: running.names(key) for key in last}
+    assert names == {key: (name, name) for key, name in last.items()}, running.daemon.log_tail()
     streams(running)
