@@ -60,6 +60,7 @@ struct store_mysql {
     struct dbconn *conn;
     char *state_db;
     bool in_transaction;
+    bool outgrown; /* a row did not fit: the next session may have another limit */
     uint32_t lock_wait_s;
 
     struct buf packet; /* row values: never logged */
@@ -79,7 +80,7 @@ void store_mysql_disconnect(struct store *s)
     struct store_mysql *m = self_of(s);
 
     dbconn_close(m->conn);
-    m->in_transaction = false;
+    m->in_transaction = m->outgrown = false;
 }
 
 bool store_mysql_connect(struct store *s, struct err *err)
@@ -297,6 +298,8 @@ static bool op_lock(struct store *s, const struct key *keys, size_t nkeys, const
 {
     struct store_mysql *m = self_of(s);
 
+    if (!m->in_transaction && m->outgrown)
+        store_mysql_disconnect(s);
     if (!m->in_transaction && !store_mysql_connect(s, err))
         return false;
     if (nkeys == 0)
@@ -614,6 +617,7 @@ static bool add_rows(struct store_mysql *m, const struct store_write *w, size_t 
     size_t begin_at = st->begin, len = m->packet.len - begin_at;
 
     if (len > packet_max(m)) {
+        m->outgrown = true;
         err_set(err, ERR_ROW, 0, "the row is longer than the server's max_allowed_packet of %zu bytes",
                 dbconn_max_packet(m->conn));
         err->index = first;

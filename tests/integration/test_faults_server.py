@@ -163,6 +163,7 @@ def test_a_row_that_is_longer_than_a_packet(twin):
         assert "max_allowed_packet" in waiting["why"], waiting
         wait_until("the other row arrives", lambda: twin.row("right", 2), 5)
         assert twin.daemon.is_ready()
+        wait_until("it has been tried again", lambda: twin.daemon.quarantine()["id=1"]["tries"] >= 2, 20)
     finally:
         server.sql(f"SET GLOBAL max_allowed_packet = {normal}")
     twin.daemon.http("/sync/quarantine/retry?all=true", "POST")
