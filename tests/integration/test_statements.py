@@ -250,7 +250,7 @@ def test_while_the_other_direction_is_halted(running):
     streams(running)
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_under_load(running):
     """Rows on both sides and statements on one, all the time: nothing that one application alone wrote is lost."""
     with_rows(running)

@@ -123,7 +123,7 @@ def test_bytes_that_are_no_text_stay_where_they_are(twin, make_pair):
         assert sorted(twin.servers[side].rows(f"SELECT id, t FROM {things.tables[side]}")) == [(1, "Привет"), (3, "да"), (4, "мир")]
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_keys_that_do_not_fit_wait(twin, make_pair):
     """They are looked for all the same, by a resync too, and nothing else is taken for them."""
     things = make_pair("keys", {"k": {"left": "VARCHAR(5) NOT NULL", "right": "VARCHAR(20) NOT NULL"},
