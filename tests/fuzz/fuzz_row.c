@@ -21,8 +21,8 @@
 static const char *const set_names[] = {ROW_CHARSETS};
 #define NSETS (sizeof(set_names) / sizeof(set_names[0]))
 
-static struct charset *charsets[NSETS]; /* iconv_open() is slow: kept from input to input */
-static char label_text[NLABELS][8], *labels[NLABELS];
+static struct charset *charsets[NSETS]; /* slow to make: kept from input to input */
+static char label_text[NLABELS][8];
 
 struct shape {
     struct table table;
@@ -40,10 +40,17 @@ static void make_constants(void)
     struct err err = ERR_INIT;
     for (size_t i = 0; i < NSETS; i++)
         fuzz_check(charset_new(set_names[i], &charsets[i], &err));
-    for (size_t i = 0; i < NLABELS; i++) {
+    for (size_t i = 0; i < NLABELS; i++)
         snprintf(label_text[i], sizeof(label_text[i]), "%s%zu", i % 3 == 0 ? "é" : "l", i);
-        labels[i] = label_text[i];
-    }
+}
+
+/* In memory of exactly their number. */
+static void add_labels(struct column *c, size_t n)
+{
+    c->labels = mem_alloc(n * sizeof(*c->labels));
+    c->nlabels = n;
+    for (size_t i = 0; i < n; i++)
+        c->labels[i] = label_text[i];
 }
 
 static void read_column(struct input *in, struct shape *s, size_t i)
@@ -59,9 +66,8 @@ static void read_column(struct input *in, struct shape *s, size_t i)
     c->is_unsigned = (flags & ROW_UNSIGNED) != 0;
     c->fixed_length = (flags & ROW_FIXED) != 0;
     c->length = length;
-    c->labels = labels;
     if (c->kind == COL_ENUM || c->kind == COL_SET)
-        c->nlabels = length % (c->kind == COL_SET ? 65 : NLABELS + 1);
+        add_labels(c, length % (c->kind == COL_SET ? 65 : NLABELS + 1));
     if (c->kind == COL_OTHER || (flags & ROW_UNWANTED) != 0)
         return;
     struct charset *charset = c->kind == COL_TEXT ? charsets[set % NSETS] : NULL;
@@ -170,23 +176,29 @@ static void read_rows(const struct shape *s, const struct rows_column *columns, 
     arena_done(&arena);
 }
 
+static void read_table(struct input *in, const struct shape *s)
+{
+    struct rows_column columns[ROW_COLUMNS];
+    struct err err = ERR_INIT;
+    if (!rows_columns(&s->map, columns, &err) || !rows_check_table(&s->map, columns, &s->table, &err)) {
+        fuzz_check(err.kind == ERR_HALT && err.text[0] != '\0');
+        return;
+    }
+    size_t len;
+    uint8_t *images = input_copy(in, in->len, &len);
+    read_rows(s, columns, images, len);
+    free(images);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
     struct shape s;
-    struct rows_column columns[ROW_COLUMNS];
-    struct err err = ERR_INIT;
-    if (labels[0] == NULL)
+    if (charsets[0] == NULL)
         make_constants();
-    if (!read_shape(&in, &s))
-        return 0;
-    if (!rows_columns(&s.map, columns, &err) || !rows_check_table(&s.map, columns, &s.table, &err)) {
-        fuzz_check(err.kind == ERR_HALT && err.text[0] != '\0');
-        return 0;
-    }
-    size_t len;
-    uint8_t *images = input_copy(&in, in.len, &len);
-    read_rows(&s, columns, images, len);
-    free(images);
+    if (read_shape(&in, &s))
+        read_table(&in, &s);
+    for (size_t i = 0; i < s.table.ncolumns; i++)
+        free(s.columns[i].labels);
     return 0;
 }

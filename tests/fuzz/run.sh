@@ -18,7 +18,7 @@ corpus=tests/fuzz/corpus
 # An input may take 5 s and 1 GiB at most, and no allocation 512 MiB.
 limits=(-timeout=5 -rss_limit_mb=1024 -malloc_limit_mb=512)
 
-short=" cipher statement " # soon know all their ways
+short=" cipher jsontext statement " # soon know all their ways
 
 all_targets()
 {
@@ -97,7 +97,10 @@ merge()
     mapfile -t logs < <(printf '%s\n' tests/golden/*.binlog | sed 's/\.binlog$//')
     "$programs/make_seeds" "$seeds" "${logs[@]}"
     mkdir -p "$seeds/config"
-    cp config/twinlog.conf.example "$seeds/config/example"
+    # Without comments; and once more with each key that the example has in one.
+    sed 's/ *#.*//; /^ *$/d' config/twinlog.conf.example >"$seeds/config/example"
+    sed -E 's/^( *)# ( *(listen|ca|cert|key|notify|url|events|token_env) *=|\};)/\1\2/; s/(mode = )"off"/\1"verify_identity"/; s/ *#.*//; /^ *$/d' \
+        config/twinlog.conf.example >"$seeds/config/every-key"
     for target in $(all_targets); do
         mkdir -p "$seeds/$target" "$found/$target" "$corpus/$target"
         rm -rf "$found/merged"
