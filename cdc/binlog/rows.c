@@ -21,6 +21,8 @@
 #include "cdc/binlog/decimal.h"
 #include "cdc/binlog/json.h"
 
+#define VALUE_MAX ((uint64_t)1 << 30) /* max_allowed_packet's own limit */
+
 static bool has_bit(const uint8_t *bits, size_t i) { return (bits[i / 8] >> (i % 8) & 1) != 0; }
 
 /* Metadata of one column. STRING hides what it really is: ENUM or SET stand in the first byte instead of
@@ -540,7 +542,8 @@ static bool inflate_column(const struct decode *d, const uint8_t **ret_data, siz
     size_t nlen = head & 0x07;
     uint64_t size = nlen >= 1 && nlen <= 4 ? cursor_be(&c, nlen) : UINT64_MAX;
     size_t left = cursor_left(&c);
-    if (head >> 4 != 8 || c.bad || size > (uint64_t)left * 1032 + 64) /* as far as zlib can expand */
+    /* As far as zlib can expand, and as a server lets a value be: the row may have been inflated already. */
+    if (head >> 4 != 8 || c.bad || size > (uint64_t)left * 1032 + 64 || size > VALUE_MAX)
         return unreadable(d, "malformed compressed value");
 
     uint8_t *out = arena_alloc(d->arena, (size_t)size + 1);

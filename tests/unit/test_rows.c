@@ -185,6 +185,26 @@ static void test_samples(void **state)
     }
 }
 
+/* Three MiB could inflate to more than a server lets a value be: nothing is allocated for such a claim. */
+static void test_compressed_claim(void **state)
+{
+    (void)state;
+    enum { BYTES = 3 << 20 };
+    static const uint8_t head[] = {0, BYTES & 0xff, BYTES >> 8 & 0xff, BYTES >> 16, 0, 0x84, 0x40, 0, 0, 1};
+    const struct sample s = {.type = ROWS_BLOB_COMPRESSED, .meta = 4, .column = &as_blob};
+    uint8_t *image = mem_zalloc(1, 5 + BYTES);
+    struct arena arena;
+    struct value v;
+    struct err err = ERR_INIT;
+    memcpy(image, head, sizeof(head));
+    arena_init(&arena);
+    assert_false(read_one(&s, image, 5 + BYTES, &v, &arena, &err));
+    assert_int_equal(err.kind, ERR_HALT);
+    assert_true(arena.bytes < 65536);
+    arena_done(&arena);
+    free(image);
+}
+
 /* Each sample cut at each length is refused, and nothing behind it is read. */
 static void test_cuts(void **state)
 {
@@ -335,11 +355,9 @@ static void test_table_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_null_missing_and_skipped),
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_table_check),
+        cmocka_unit_test(test_samples), cmocka_unit_test(test_compressed_claim),
+        cmocka_unit_test(test_cuts),    cmocka_unit_test(test_null_missing_and_skipped),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_table_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
