@@ -27,6 +27,8 @@
 
 /* zlib expands at most 1032 times: a size beyond that is a lie, and nothing is allocated for it. */
 #define ZLIB_MAX_RATIO 1032
+/* Of a table, in either server. A row may be a few bytes however many columns it does not hold, and each is looked at. */
+#define COLUMNS_MAX 4096
 #define INFLATED_MAX ((uint64_t)1 << 30) /* max_allowed_packet's own limit */
 
 static bool malformed(const struct event_header *h, struct err *err)
@@ -212,6 +214,8 @@ static void decode_table_map(struct cursor *c, struct event *e)
     m->table = (const char *)cursor_bytes(c, m->table_len);
     cursor_skip(c, 1);
     uint64_t ncolumns = cursor_lenenc(c);
+    if (ncolumns > COLUMNS_MAX)
+        c->bad = true;
     m->types = cursor_bytes(c, (size_t)ncolumns);
     m->ncolumns = (size_t)ncolumns;
     uint64_t meta_len = cursor_lenenc(c);
@@ -238,7 +242,7 @@ static void decode_rows(struct cursor *c, struct event *e, enum event_row_op op,
         cursor_skip(c, extra < 2 ? 0 : extra - 2);
     }
     uint64_t ncolumns = cursor_lenenc(c);
-    if (ncolumns > 65535) /* more than any server's limit, and keeps the sums below from wrapping */
+    if (ncolumns > COLUMNS_MAX)
         c->bad = true;
     size_t bits = ((size_t)ncolumns + 7) / 8;
     r->ncolumns = (size_t)ncolumns;

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "cdc/binlog/rows.h"
 #include "tests/golden/golden.h"
 
 #define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
@@ -196,6 +197,35 @@ static void test_table_map_and_rows(void **state)
     done(&d);
 }
 
+/* As many columns as a table can have, and one more. */
+static void test_columns_without_end(void **state)
+{
+    (void)state;
+    static const uint8_t map[] = {0x12, 0, 0, 0, 0, 0, 1, 0, 1, 'd', 0, 1, 't', 0, 252};
+    static const uint8_t rows[] = {0x12, 0, 0, 0, 0, 0, 1, 0, 252};
+    for (unsigned n = 4095; n <= 4097; n++) {
+        struct buf body = BUF_INIT;
+        buf_add(&body, map, sizeof(map));
+        buf_addc(&body, (char)n);
+        buf_addc(&body, (char)(n >> 8));
+        memset(buf_room(&body, 8192), ROWS_TINY, n); /* then zeros: no metadata, and NULL bits */
+        body.len += 8192;
+        struct decoded d = decode(EVENT_TYPE_TABLE_MAP, 0, (const uint8_t *)body.data, body.len);
+        assert_int_equal(d.ok, n <= 4096);
+        done(&d);
+        buf_clear(&body);
+        buf_add(&body, rows, sizeof(rows));
+        buf_addc(&body, (char)n);
+        buf_addc(&body, (char)(n >> 8));
+        memset(buf_room(&body, 8192), 0xff, 8192);
+        body.len += 8192;
+        d = decode(EVENT_TYPE_WRITE_ROWS_V1, 0, (const uint8_t *)body.data, body.len);
+        assert_int_equal(d.ok, n <= 4096);
+        done(&d);
+        buf_done(&body);
+    }
+}
+
 static void test_types_by_name(void **state)
 {
     (void)state;
@@ -264,10 +294,15 @@ static void test_cuts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_header_and_gtid),   cmocka_unit_test(test_rotate_and_heartbeat),
-        cmocka_unit_test(test_heartbeat_far_out), cmocka_unit_test(test_query),
-        cmocka_unit_test(test_compressed_lies),   cmocka_unit_test(test_table_map_and_rows),
-        cmocka_unit_test(test_types_by_name),     cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_header_and_gtid),
+        cmocka_unit_test(test_rotate_and_heartbeat),
+        cmocka_unit_test(test_heartbeat_far_out),
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_compressed_lies),
+        cmocka_unit_test(test_table_map_and_rows),
+        cmocka_unit_test(test_types_by_name),
+        cmocka_unit_test(test_columns_without_end),
+        cmocka_unit_test(test_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
