@@ -805,8 +805,16 @@ static void roll_back_to(struct assemble *a)
 {
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
-        if (s->served && !s->passed_over && !s->echo && s->rows > s->rows_at_savepoint)
+        if (!s->served || s->passed_over || s->echo || s->rows <= s->rows_at_savepoint)
+            continue;
+        if (s->handed > 0) {
             halt_for(a, s, "was written by a transaction that was rolled back to a savepoint in part");
+            continue;
+        }
+        while (s->tx != NULL && s->tx->nchanges > 0 &&
+               s->tx->changes[s->tx->nchanges - 1].row_no > s->rows_at_savepoint)
+            s->tx->nchanges--;
+        note_gap(a, s, "was written by a transaction that was rolled back to a savepoint in part");
     }
 }
 

@@ -450,3 +450,26 @@ def test_an_unknown_event_that_may_be_ignored_passes(strange):
     assert [kind for kind, at in strange.line.sent] == [77, 200, 255]
     assert strange.names(1) == ("behind 255", "behind 255")
     streams(strange)
+
+
+def test_a_transaction_that_is_rolled_back_in_part(running):
+    """Logged with its savepoint, because rows of another engine stay: what stands before it counts, and what may not
+    count is looked at in the tables."""
+    with_rows(running)
+    left = running.servers["left"]
+    left.sql("DROP DATABASE IF EXISTS elsewhere")
+    left.script("CREATE DATABASE elsewhere; CREATE TABLE elsewhere.log (n INT) ENGINE = MyISAM")
+    try:
+        with left.connect(autocommit=False) as c, c.cursor() as cursor:
+            for statement in ("DELETE FROM auth_db.client_auth WHERE id = 3", "SAVEPOINT a",
+                              f"UPDATE auth_db.client_auth SET name = '{name_of('not so')}', sync_version = 50 WHERE id = 4",
+                              "INSERT INTO elsewhere.log VALUES (1)", "ROLLBACK TO a",
+                              f"UPDATE auth_db.client_auth SET name = '{name_of('behind')}', sync_version = 50 WHERE id = 5"):
+                cursor.execute(statement)
+            c.commit()
+        wait_unlogged(running, "rolled back to a savepoint")
+        running.settle()
+        assert [running.names(key) for key in (3, 4, 5)] == [(None, None), ("n4", "n4"), ("behind", "behind")]
+        streams(running)
+    finally:
+        left.sql("DROP DATABASE elsewhere")
