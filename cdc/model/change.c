@@ -42,10 +42,7 @@ struct change *tx_add_change(struct tx *tx)
     return c;
 }
 
-size_t tx_bytes(const struct tx *tx)
-{
-    return sizeof *tx + tx->arena.bytes + pos_bytes(&tx->pos);
-}
+size_t tx_bytes(const struct tx *tx) { return sizeof *tx + tx->arena.bytes + pos_bytes(&tx->pos); }
 
 static void write_length(char *to, uint32_t n)
 {

@@ -133,7 +133,6 @@ def no_conflicts(twin, link):
         assert not any(conflicts.values()), f"{direction}: {conflicts}"
 
 
-@pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_all_types_to_their_ends(twin, shop, side):
     twin.start()
@@ -162,7 +161,6 @@ def test_all_types_to_their_ends(twin, shop, side):
     no_conflicts(twin, "things")
 
 
-@pytest.mark.kinds
 def test_a_resync_takes_all_types_to_their_ends(twin, shop):
     """Read by SELECT on one side and written on the other; then both sides read alike, and nothing is left to write."""
     for name, values in EXTREMES.items():

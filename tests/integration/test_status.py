@@ -50,7 +50,7 @@ def test_status_shows_position_lag_and_counters_of_each_direction(running):
         assert server["state"] == "streaming" and server["reason"] is None
         file, offset = running.servers[side].log_end()
         assert server["position"] == f"{file}:{offset}"
-        assert server["gtid"] == running.servers[side].gtid()
+        assert server["gtid"] == running.servers[side].gtid().split(" ")[0]  # MySQL's helper says the place too
         direction = status["links"]["users"]["directions"][TO[side]]
         assert (direction["from"], direction["to"]) == (NAMES[side], NAMES[PEER[side]])
         assert direction["state"] == "streaming" and direction["connected"]

@@ -52,6 +52,7 @@ OPTIONS = {
     "performance-schema": "OFF",
     "key-buffer-size": "1M",
     "max-connections": "60",
+    "max-allowed-packet": "16M",  # of both families the same
     "character-set-server": "utf8mb4",
 }
 # These two shape the data folder too.
