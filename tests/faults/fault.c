@@ -168,6 +168,7 @@ static long step_s(void)
 }
 
 /* In front of the C library's, for all that this program is made of. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the others are not ours to use */
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
     int rc = (int)syscall(SYS_clock_gettime, id, ts);
