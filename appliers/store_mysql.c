@@ -42,6 +42,7 @@ enum {
     PACKET_MARGIN = 1 << 10,    /* what the server's limit counts beside our text */
 
     ER_DUP_ENTRY = 1062,
+    ER_TRUNCATED = 1265,
     ER_BAD_DB = 1049,
     ER_BAD_FIELD = 1054,
     ER_NO_SUCH_TABLE = 1146,
@@ -62,6 +63,7 @@ struct store_mysql {
     bool in_transaction;
     bool outgrown; /* a row did not fit: the next session may have another limit */
     uint32_t lock_wait_s;
+    bool warned; /* a statement of the write under way had warnings */
 
     struct buf packet; /* row values: never logged */
     struct statement *statements;
@@ -444,6 +446,7 @@ static bool insert_each(struct store_mysql *m, const struct store_write *w, cons
         buf_clear(&sql);
         ok = row_text(m, &w->rows[i], 1, &sql, err) &&
              dbconn_query(m->conn, sql.data, sql.len, SIZE_MAX, NULL, err);
+        m->warned = m->warned || dbconn_warned(m->conn);
         if (!ok)
             row_failed(m, &w->rows[i], i, err);
     }
@@ -482,7 +485,10 @@ static bool send_packet(struct store_mysql *m, const struct store_write *w, stru
         size_t begin_at = m->statements[from].begin, n = count_to_send(m, from);
         size_t end_at = from + n < m->nstatements ? m->statements[from + n].begin - 1 : m->packet.len;
 
-        if (dbconn_query(m->conn, m->packet.data + begin_at, end_at - begin_at, SIZE_MAX, NULL, err)) {
+        bool sent = dbconn_query(m->conn, m->packet.data + begin_at, end_at - begin_at, SIZE_MAX, NULL, err);
+
+        m->warned = m->warned || dbconn_warned(m->conn);
+        if (sent) {
             ok = check_counts(m, from, n, err);
             from += n;
             continue;
@@ -643,12 +649,59 @@ static bool add_rows(struct store_mysql *m, const struct store_write *w, size_t 
     return ok;
 }
 
+/* The column of the row that the server stored as another value; NULL: none. */
+static const struct column *altered_column(const struct store_mysql *m, const struct value *wanted,
+                                           const struct value *stored)
+{
+    const struct link *link = m->base.link;
+
+    for (size_t i = 0; i < link->nfields; i++)
+        if (stored == NULL || !value_equal(&wanted[i], &stored[i]))
+            return link->fields[stored != NULL ? i : link->key[0]].column[m->base.side];
+    return NULL;
+}
+
+/* The server had something to say, and the statement stands: it may have rounded or cut a value, which a strict
+ * mode allows for digits and spaces. column_holds() knows the columns as they were; an ALTER may have made them
+ * narrower since. So the rows are looked at while they are not committed yet. (Of the digits of a second and of
+ * a FLOAT a server says nothing.) The last write of a key counts. */
+static bool check_stored(struct store_mysql *m, const struct store_write *w, struct err *err)
+{
+    struct arena arena;
+    struct key_index index;
+    bool ok = true;
+
+    arena_init(&arena);
+    struct key *keys = arena_alloc(&arena, w->nrows * sizeof *keys);
+    const struct value **stored = arena_alloc(&arena, w->nrows * sizeof *stored);
+
+    for (size_t i = 0; i < w->nrows; i++)
+        keys[i] = w->rows[i].key;
+    ok = read_keys(m, keys, w->nrows, true, stored, &arena, err);
+    index_build(&index, keys, w->nrows, &arena);
+    for (size_t i = 0; i < w->nrows && ok; i++) {
+        if (w->rows[i].after == NULL || *index_slot(&index, &keys[i]) != i + 1)
+            continue;
+        const struct column *c = altered_column(m, w->rows[i].after, stored[i]);
+
+        if (c == NULL)
+            continue;
+        err_set(err, ERR_ROW, ER_TRUNCATED, "column %s cannot hold the value: the server stores another one",
+                c->name);
+        err->index = i;
+        ok = table_failed(m, err);
+    }
+    arena_done(&arena);
+    return ok;
+}
+
 static bool op_write(struct store *s, const struct store_write *w, struct err *err)
 {
     struct store_mysql *m = self_of(s);
 
     assert(m->in_transaction);
     assert(w->checkpoint != NULL || w->touch || w->nmarkers > 0 || w->nrows == 0);
+    m->warned = false;
     clear_packet(m);
     add_control(m, w);
     for (size_t i = 0; i < w->nrows;) {
@@ -658,7 +711,7 @@ static bool op_write(struct store *s, const struct store_write *w, struct err *e
             return false;
         i += n;
     }
-    return send_packet(m, w, err);
+    return send_packet(m, w, err) && (!m->warned || w->nrows == 0 || check_stored(m, w, err));
 }
 
 /* ---- Ends of a transaction ---- */

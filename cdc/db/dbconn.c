@@ -45,6 +45,7 @@ struct dbconn {
     uint64_t id;
     size_t max_packet;
     uint64_t *rows; /* affected by each statement of the last query */
+    bool warned;    /* one of them had warnings */
     size_t nrows, rows_cap;
     char error_name[DBERR_NAME_MAX];
 
@@ -526,6 +527,7 @@ static bool read_answer(struct dbconn *c, struct db_result **ret_kept, struct er
     if (res == NULL && mysql_errno(c->mysql) != 0)
         return dbconn_fail(c, err);
     note_rows(c, mysql_affected_rows(c->mysql));
+    c->warned = c->warned || mysql_warning_count(c->mysql) > 0;
     if (res == NULL)
         return true;
     if (ret_kept != NULL)
@@ -560,6 +562,7 @@ bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, st
     bool ok;
 
     c->nrows = 0;
+    c->warned = false;
     c->error_name[0] = '\0';
     if (c->mysql == NULL)
         return err_set(err, ERR_RETRY, 0, "not connected");
@@ -620,6 +623,8 @@ bool dbconn_exec(struct dbconn *c, const char *sql, struct err *err)
 }
 
 uint64_t dbconn_affected_rows(const struct dbconn *c) { return c->nrows > 0 ? c->rows[c->nrows - 1] : 0; }
+
+bool dbconn_warned(const struct dbconn *c) { return c->warned; }
 
 uint64_t dbconn_statement_rows(const struct dbconn *c, size_t i) { return i < c->nrows ? c->rows[i] : 0; }
 

@@ -79,6 +79,8 @@ bool dbconn_exec(struct dbconn *c, const char *sql, struct err *err);
 uint64_t dbconn_affected_rows(const struct dbconn *c); /* of the last statement; matched, not changed, rows */
 /* Likewise of statement number i of the last dbconn_query(); 0 if it did not run. */
 uint64_t dbconn_statement_rows(const struct dbconn *c, size_t i);
+/* Did a statement of the last dbconn_query() end with warnings or notes? */
+bool dbconn_warned(const struct dbconn *c);
 /* The key or column that the last failed statement's error names, "" if none. */
 const char *dbconn_error_name(const struct dbconn *c);
 

@@ -1,6 +1,8 @@
 """Types that differ between the sides: what fits goes over, what does not waits in quarantine, and nothing is rounded, cut or
 taken for another value. `check` names each pair of columns that has such values."""
 
+import decimal
+
 import pytest
 
 from support.pairs import pairs
@@ -144,6 +146,32 @@ def test_keys_that_do_not_fit_wait(twin, make_pair):
     code, _ = twin.daemon.command("verify")
     assert code == 1
     things.delete("right", *bad)
+    wait_until("nothing waits", lambda: not things.quarantine() or Why(things.quarantine()))
+    twin.settle()
+
+
+@pytest.mark.kinds
+def test_a_column_that_became_narrower_takes_no_part_of_a_value(twin, make_pair):
+    """ALTER on one side while the daemon runs: what is written there meanwhile waits too."""
+    things = make_pair("altered", {"id": "INT NOT NULL", "d": "DECIMAL(10,4)", "v": "VARCHAR(20)"})
+    things.insert("right", {"id": "1", "d": "1.2345", "v": "'x'"})
+    twin.start()
+    things.wait_job()
+    things.insert("right", {"id": "2", "d": "1"})
+    twin.wait_equal()
+    things.run("left", [f"DELETE FROM {things.tables['left']} WHERE id = 1"])
+    twin.wait_equal()
+    things.run("left", [f"ALTER TABLE {things.tables['left']} MODIFY d DECIMAL(10,2), MODIFY v VARCHAR(4)"])
+    things.insert("right", {"id": "3", "d": "1.2345"}, {"id": "5", "v": "'abcd  '"}, {"id": "6", "d": "1.25", "v": "'abcd'"})
+    wait_until("they wait", lambda: set(things.quarantine()) == {"id=3", "id=5"} or Why((things.quarantine(), twin.daemon.log_tail())))
+    assert "column d cannot hold the value" in things.quarantine()["id=3"]
+    things.update("right", {"id": "2", "d": "2.345"}, {"id": "6", "d": "2.25"})
+    wait_until("an update waits too", lambda: "id=2" in things.quarantine() or Why(things.quarantine()))
+    wait_until("what fits arrives", lambda: twin.servers["left"].value(f"SELECT d FROM {things.tables['left']} WHERE id = 6") == decimal.Decimal("2.25"))
+    assert [row[:2] for row in things.rows("left")] == [(2, 1), (6, decimal.Decimal("2.25"))]
+    # Wide again, they go over by themselves.
+    things.run("left", [f"ALTER TABLE {things.tables['left']} MODIFY d DECIMAL(10,4), MODIFY v VARCHAR(20)"])
+    assert twin.daemon.http("/sync/quarantine/retry?all=true&link=altered", "POST")[0] == 202
     wait_until("nothing waits", lambda: not things.quarantine() or Why(things.quarantine()))
     twin.settle()
 
