@@ -150,6 +150,21 @@ static void check_value(const struct column *c, const struct value *v, struct ar
     }
 }
 
+/* A text that came from a set is written in that set, and read from there as the same. */
+static void check_charset(const struct charset *c, const struct value *v, struct arena *arena)
+{
+    struct buf bytes = BUF_INIT;
+    const char *text;
+    size_t len;
+    if (v->state != VALUE_SET)
+        return;
+    buf_adds(&bytes, "");
+    fuzz_check(charset_from_utf8(c, v->data, v->len, &bytes));
+    fuzz_check(charset_to_utf8(c, bytes.data, bytes.len, arena, &text, &len));
+    fuzz_check(len == v->len && (len == 0 || memcmp(text, v->data, len) == 0));
+    buf_done(&bytes);
+}
+
 static void read_rows(const struct shape *s, const struct rows_column *columns, const uint8_t *data,
                       size_t len)
 {
@@ -168,8 +183,11 @@ static void read_rows(const struct shape *s, const struct rows_column *columns, 
             break;
         }
         fuzz_check(c.p >= start && c.p <= data + len);
-        for (size_t i = 0; i < s->nwants; i++)
+        for (size_t i = 0; i < s->nwants; i++) {
             check_value(s->wants[i].column, &row[i], &arena);
+            if (s->wants[i].charset != NULL)
+                check_charset(s->wants[i].charset, &row[i], &arena);
+        }
         if (c.p == start)
             break;
     }

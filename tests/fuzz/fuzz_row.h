@@ -17,6 +17,7 @@
 #define ROW_CHARSETS                                                                                     \
     "utf8mb4", "latin1", "ascii", "cp1251", "ucs2", "utf16", "utf32", "sjis", "gbk", "utf8mb3", "cp932", \
         "big5", "gb18030", "ujis", "eucjpms", "euckr", "gb2312", "utf16le", "latin2", "greek", "hebrew", \
-        "koi8r", "cp850", "tis620", "hp8", "armscii8", "geostd8", "macce", "dec8", "binary"
+        "koi8r", "cp850", "tis620", "hp8", "armscii8", "geostd8", "macce", "dec8", "binary", "cp1250",   \
+        "cp1256", "cp1257", "cp852", "cp866", "keybcs2", "koi8u", "latin5", "latin7", "macroman", "swe7"
 
 #endif

@@ -18,7 +18,7 @@ corpus=tests/fuzz/corpus
 # An input may take 5 s and 1 GiB at most, and no allocation 512 MiB.
 limits=(-timeout=5 -rss_limit_mb=1024 -malloc_limit_mb=512)
 
-short=" cipher jsontext statement " # soon know all their ways
+short=" charset cipher jsontext statement " # soon know all their ways
 
 all_targets()
 {
