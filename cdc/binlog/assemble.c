@@ -769,8 +769,20 @@ static bool is_altered_by(const struct source *s, const struct event_query *q)
     return true;
 }
 
+/* MySQL logs the rows that a cascade changes. */
+static bool adds_cascade(const struct assemble *a, const struct source *s, const struct event_query *q)
+{
+    return a->group.id.kind == GTID_MARIADB &&
+           statement_adds_cascade(q->sql, q->sql_len, q->db, q->db_len, s->table->db, s->table->name);
+}
+
 static void apply_statement(struct assemble *a, struct source *s, const struct event_query *q)
 {
+    if (adds_cascade(a, s, q)) {
+        halt_for(a, s,
+                 "was given a foreign key that cascades: the server does not log the rows that it changes");
+        return;
+    }
     switch (effect_on(s, q)) {
     case STATEMENT_HARMLESS: break;
     case STATEMENT_ALTERS: alter(a, s, q); break;

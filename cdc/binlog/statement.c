@@ -281,15 +281,24 @@ static enum statement_effect alter_clauses(struct lexer l)
     return effect;
 }
 
-static enum statement_effect alter(struct lexer *l, const struct subject *s)
+/* Reads what stands between ALTER and TABLE. False: another object is altered. */
+static bool take_alter_table(struct lexer *l, bool *ret_ignore)
 {
-    bool ignore = false;
+    *ret_ignore = false;
     for (struct token t = next(l); !is(&t, "TABLE"); t = next(l)) {
         if (is(&t, "IGNORE")) /* drops the rows that a new UNIQUE index cannot hold */
-            ignore = true;
+            *ret_ignore = true;
         else if (!is(&t, "ONLINE") && !is(&t, "OFFLINE"))
-            return STATEMENT_HARMLESS;
+            return false;
     }
+    return true;
+}
+
+static enum statement_effect alter(struct lexer *l, const struct subject *s)
+{
+    bool ignore;
+    if (!take_alter_table(l, &ignore))
+        return STATEMENT_HARMLESS;
     struct lexer whole = *l;
     if (!names(l, s))
         return STATEMENT_HARMLESS;
@@ -429,6 +438,33 @@ enum statement_effect statement_effect(const char *sql, size_t len, const char *
     if (is(&t, "CREATE"))
         return create(&l, &s);
     return STATEMENT_HARMLESS;
+}
+
+bool statement_adds_cascade(const char *sql, size_t len, const char *default_db, size_t default_db_len,
+                            const char *db, const char *table)
+{
+    static const char *const events[] = {"DELETE", "UPDATE", NULL}, *const actions[] = {"CASCADE", "SET",
+                                                                                        NULL};
+    struct lexer l = {sql, sql + len};
+    struct subject s = {default_db, default_db_len, db, table, .any = false};
+    struct token t = verb(&l);
+    bool ignore, references = false;
+
+    if (!is(&t, "ALTER") || !take_alter_table(&l, &ignore))
+        return false;
+    take_all(&l, condition);
+    if (!target_is(&l, &s))
+        return false;
+    for (t = next(&l); t.kind != TOKEN_END; t = next(&l)) {
+        references = references || is(&t, "REFERENCES");
+        if (!references || !is(&t, "ON"))
+            continue;
+        t = next(&l);
+        struct token action = peek(&l);
+        if (is_any(&t, events) && is_any(&action, actions))
+            return true;
+    }
+    return false;
 }
 
 /* CHANGE or RENAME COLUMN: this name goes. Who takes it over need not be asked: it has to go first. */

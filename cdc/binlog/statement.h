@@ -42,6 +42,10 @@ enum statement_kind statement_kind(const char *sql, size_t len);
 enum statement_effect statement_effect(const char *sql, size_t len, const char *default_db,
                                        size_t default_db_len, const char *db, const char *table);
 
+/* Does it give the table a foreign key by which rows of another one change its own? Names as above. */
+bool statement_adds_cascade(const char *sql, size_t len, const char *default_db, size_t default_db_len,
+                            const char *db, const char *table);
+
 /* Of a statement that alters the table: is this column dropped or renamed, so that what has its name behind
  * the statement holds other values? */
 bool statement_takes_column(const char *sql, size_t len, const char *column);

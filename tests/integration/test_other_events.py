@@ -341,6 +341,30 @@ def test_what_a_cascade_changes_arrives(twin):
     streams(twin)
 
 
+def test_a_cascade_that_no_log_would_show_is_refused(running):
+    """MariaDB logs none of the rows that it changes: the daemon does not start with one, and halts when one comes."""
+    with_rows(running)
+    left = running.servers["left"]
+    left.script("""CREATE TABLE auth_db.parent (id BIGINT PRIMARY KEY); INSERT INTO auth_db.parent VALUES (1);
+        ALTER TABLE auth_db.client_auth ADD COLUMN parent BIGINT NULL,
+        ADD FOREIGN KEY f (parent) REFERENCES auth_db.parent (id) ON DELETE RESTRICT""")
+    running.update("left", 1, "goes on")
+    running.wait_equal()
+    left.sql("ALTER TABLE auth_db.client_auth DROP FOREIGN KEY f, ADD FOREIGN KEY g (parent) REFERENCES auth_db.parent (id) "
+             "ON DELETE CASCADE")
+    halted(running, "left", "auth_db.client_auth", "foreign key that cascades")
+    running.daemon.stop()
+    running.daemon.start(ready=False)
+    assert running.daemon.wait_end() == 2 and "cascading foreign key" in running.daemon.log(), running.daemon.log_tail()
+    left.sql("ALTER TABLE auth_db.client_auth DROP FOREIGN KEY g")
+    running.daemon.start(ready=False)
+    wait_until("it answers", lambda: running.daemon.http("/healthz")[0] == 200, 10 * SLOW)
+    halted(running, "left", "foreign key that cascades")
+    assert running.daemon.trigger(**{"from": "left"})[0] == 202
+    running.daemon.wait_job()
+    streams(running)
+
+
 @pytest.mark.kinds
 def test_an_xa_transaction_that_outlives_the_daemon(running):
     """Its rows were logged, and passed over, before the daemon started; they count now."""

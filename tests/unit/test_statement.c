@@ -168,6 +168,36 @@ static void test_taken_columns(void **state)
             fail_msg("%s", cases[i].sql);
 }
 
+static void test_cascades(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        bool adds;
+    } cases[] = {
+        {"ALTER TABLE users ADD FOREIGN KEY (p) REFERENCES parents (id) ON DELETE CASCADE", true},
+        {"ALTER TABLE IF EXISTS app.`users` ADD CONSTRAINT c FOREIGN KEY f (p) REFERENCES o.parents (id) "
+         "MATCH FULL "
+         "ON DELETE RESTRICT ON UPDATE SET NULL, ADD n INT",
+         true},
+        {"ALTER ONLINE TABLE users ADD COLUMN p INT REFERENCES parents (id) ON UPDATE SET DEFAULT", true},
+        {"ALTER TABLE users ADD FOREIGN KEY (p) REFERENCES parents (id)", false},
+        {"ALTER TABLE users ADD FOREIGN KEY (p) REFERENCES parents (id) ON DELETE NO ACTION ON UPDATE "
+         "RESTRICT",
+         false},
+        {"ALTER TABLE users MODIFY at TIMESTAMP(6) DEFAULT 0 ON UPDATE CURRENT_TIMESTAMP(6)", false},
+        {"ALTER TABLE others ADD FOREIGN KEY (p) REFERENCES users (id) ON DELETE CASCADE", false},
+        {"ALTER TABLE users DROP FOREIGN KEY f", false},
+        {"ALTER TABLE users COMMENT 'REFERENCES p ON DELETE CASCADE'", false},
+        {"ALTER TABLE users ADD FOREIGN KEY (p) REFERENCES parents (id) ON DELETE", false}, /* cut short */
+        {"CREATE INDEX i ON users (p)", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (statement_adds_cascade(cases[i].sql, strlen(cases[i].sql), "app", 3, "app", "users") !=
+            cases[i].adds)
+            fail_msg("%s", cases[i].sql);
+}
+
 static void test_kinds(void **state)
 {
     (void)state;
@@ -200,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_taken_columns),
+        cmocka_unit_test(test_cascades),
         cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
