@@ -109,7 +109,7 @@ static struct gtid_source *take_source(struct gtid_set *s, const uint8_t *uuid, 
     s->nsources++;
     s->sources[i] = (struct gtid_source){.ranges = NULL};
     memcpy(s->sources[i].uuid, uuid, GTID_UUID_BYTES);
-    strcpy(s->sources[i].tag, tag);
+    memcpy(s->sources[i].tag, tag, strlen(tag) + 1);
     return &s->sources[i];
 }
 
