@@ -702,7 +702,10 @@ static void run_quarantine(struct actor *a)
     bool ok = true;
 
     arena_init(&arena);
-    size_t n = quarantine_take_due(q, (wall_us){INT64_MAX / 2}, keys, MAX_KEYS, &arena); /* all are due */
+    /* All are due: each try is made an hour behind the last one, and far behind those that were refused by today's clock. */
+    const int64_t hour_us = INT64_C(3600) * 1000000;
+    size_t n = quarantine_take_due(q, (wall_us){INT64_MAX / 2 + hour_us * ++a->world->hours}, keys, MAX_KEYS,
+                                   &arena);
 
     a->resync.order = (struct job_order){0};
     for (size_t i = 0; i < n && ok; i++)

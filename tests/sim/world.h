@@ -136,6 +136,7 @@ struct world {
     struct stop stop;
     struct actor *running;
     bool down;
+    int64_t hours; /* that have passed for the keys in quarantine: one between any two looks at them */
 };
 
 struct world *world_new(void);
