@@ -32,6 +32,13 @@ class Outage:
 
         wait_until(f"/readyz tells of it: {words}", told, within_s * (1 if SLOW == 1 else 2), every_s=0.05)
 
+    def never_ready(self, seconds=1.0):
+        """Not for a moment, as between two tries: asked without a pause."""
+        since = time.monotonic()
+        while time.monotonic() - since < seconds:
+            code, text = self.daemon.http("/readyz")
+            assert code == 503, f"/readyz wavers: {code} {text}\n{self.daemon.log_tail()}"
+
     def lasts(self, seconds=2.0, ready=False):
         """It goes on for a while: /readyz does not waver, and nobody burns time."""
         cpu, since = self.cpu_s(), time.monotonic()
