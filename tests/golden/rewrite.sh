@@ -6,8 +6,8 @@
 #   tests/golden/rewrite.sh BUILD_DIR [mariadb|mysql [PREFIX]]
 #   tests/golden/rewrite.sh BUILD_DIR text       decodes the logs that are there anew
 #
-# BUILD_DIR has tests/unit/test_assemble built. PREFIX: where the packages of another Debian release are unpacked, with
-# their own libraries; without it the server is this machine's own (mariadb, if nothing is said).
+# BUILD_DIR has tests/unit/test_assemble built. PREFIX: a folder that tests/servers/install.sh made; without it the server
+# is this machine's own (mariadb, if nothing is said).
 # A file may ask for options of the server in a line "-- server: --option ...".
 set -eu
 
