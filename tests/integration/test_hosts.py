@@ -1,8 +1,13 @@
 """A server section with several addresses: a primary, and a replica that may be promoted."""
 
+import datetime
 import itertools
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from support.servers import KINDS, Why, wait_until
 from support.tables import Array
@@ -321,4 +326,47 @@ def test_both_sides_can_be_clusters_of_one_address(make_twin):
     twin.daemon.start()
     for side in SIDES:
         twin.insert(side, 1 if side == "left" else 2)
+    twin.settle()
+
+
+def make_certificate(folder, name):
+    """Signed by itself, for this name alone: (certificate, key) as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+                   .not_valid_after(now + datetime.timedelta(days=1))
+                   .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+                   .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+                   .sign(key, hashes.SHA256()))
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                                       serialization.NoEncryption()))
+    return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+def test_each_address_must_bear_its_own_name(make_twin, tmp_path):
+    """verify_identity: the certificate is asked for the name by which the server was reached, one after the other."""
+    twin = make_twin()
+    server = twin.servers["left"]
+    certificate, key = make_certificate(tmp_path, "localhost")
+    server.stop()
+    server.set_options(ssl_cert=certificate, ssl_key=key, ssl_ca=certificate)
+    server.start()
+    twin.daemon.write_config()
+    config = twin.daemon.config()
+    config["servers"]["auth"].update(host=Array([f"127.0.0.1:{server.port}", f"localhost:{server.port}"]),
+                                     tls={"mode": "verify_identity", "ca": certificate})
+    twin.daemon.write_config(config)
+    twin.daemon.init()
+    code, text = twin.daemon.command("check")
+    lines = [line for line in text.splitlines() if at(server) in line]
+    assert code == 1 and len(lines) == 1 and lines[0].startswith("FAIL") and "2026" in lines[0], text
+    assert f"connected to localhost:{server.port}" in text and "host name verified" in text, text
+    twin.daemon.start()
+    twin.daemon.wait_job()
+    assert address(twin) == f"localhost:{server.port}"
+    twin.insert("left", 1)
+    twin.insert("right", 2)
     twin.settle()
