@@ -263,6 +263,19 @@ def test_a_server_without_gtids(restarted):
     found.has("ok", "customer", "a marker comes back")
 
 
+@pytest.mark.pairings("mysql-9.7/mysql-9.7")
+def test_a_group_with_several_primaries(prepared):
+    server = prepared.servers["right"]
+    server.sql("INSTALL PLUGIN group_replication SONAME 'group_replication.so'")
+    try:
+        server.sql("SET GLOBAL group_replication_group_name = 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa'")
+        Found(prepared).lacks("several primaries")
+        server.sql("SET GLOBAL group_replication_single_primary_mode = OFF")
+        Found(prepared).has("warn", "customer", "several primaries", mend="group_replication_single_primary_mode = ON")
+    finally:
+        server.sql("UNINSTALL PLUGIN group_replication")
+
+
 @pytest.mark.pairings("mariadb-11.8/mariadb-11.8")
 def test_a_log_with_a_limit_in_all(prepared):
     server = prepared.servers["left"]
