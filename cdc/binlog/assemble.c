@@ -304,19 +304,30 @@ static void look_level(struct assemble *a)
     }
 }
 
+static void stop_serving(struct source *s)
+{
+    forget_group(s);
+    forget_held(s); /* of a log that goes on elsewhere */
+    s->served = s->looks_ahead = false;
+}
+
 void assemble_leave(struct assemble *a, size_t feed)
 {
-    struct source *s = &a->sources[feed];
-    forget_group(s);
-    s->served = s->looks_ahead = false;
+    stop_serving(&a->sources[feed]);
     if (!a->group.open)
         look_level(a);
 }
 
+static void lose(struct assemble *a, struct source *s, const char *why)
+{
+    stop_serving(s);
+    (a->options.lose != NULL ? a->options.lose : a->options.halt)(a->options.arg, (size_t)(s - a->sources),
+                                                                  why);
+}
+
 static void halt(struct assemble *a, struct source *s, const char *why)
 {
-    forget_group(s);
-    s->served = s->looks_ahead = false;
+    stop_serving(s);
     a->options.halt(a->options.arg, (size_t)(s - a->sources), why);
 }
 
@@ -363,6 +374,11 @@ bool assemble_start(struct assemble *a, struct pos *ret_from)
     return any;
 }
 
+const struct pos *assemble_place(const struct assemble *a, size_t feed)
+{
+    return place_of(a, &a->sources[feed]);
+}
+
 static void drop_gtids(struct pos *p) { pos_parse_gtids(p, "", NULL); }
 
 void assemble_opened(struct assemble *a, const char *server, bool by_file)
@@ -370,6 +386,10 @@ void assemble_opened(struct assemble *a, const char *server, bool by_file)
     free(a->server);
     a->server = mem_strdup(server);
     a->by_file = by_file;
+    /* Another server may have another transaction behind the position: it is read from its beginning. */
+    for (size_t i = 0; i < a->nsources; i++)
+        if (a->sources[i].seen.server != NULL && strcmp(a->sources[i].seen.server, server) != 0)
+            a->sources[i].handed = 0;
     if (!by_file)
         return;
     drop_gtids(&a->at);
@@ -476,7 +496,7 @@ static bool finish_source(struct assemble *a, struct source *s, const struct eve
                           struct err *err)
 {
     if (s->handed > s->rows && !s->echo) {
-        halt(
+        lose(
             a, s,
             "the transaction behind the checkpoint has fewer rows than were applied: the log is another one");
         return true;
@@ -1309,10 +1329,7 @@ static void look_lost(struct assemble *a)
         struct source *s = &a->sources[i];
         if (!s->served || s->level || pos_covers(&a->at, &s->seen))
             continue;
-        forget_group(s);
-        s->served = false;
-        a->options.lose(a->options.arg, i,
-                        "the server's log ends before what was read of it: its newest transactions are lost");
+        lose(a, s, "the server's log ends before what was read of it: its newest transactions are lost");
     }
 }
 

@@ -36,7 +36,7 @@ struct assemble_options {
     bool (*put)(void *arg, size_t feed, struct tx *tx);
     /* This feed cannot go on; it gets nothing more until assemble_resume(). */
     void (*halt)(void *arg, size_t feed, const char *why);
-    /* Likewise; the server no longer has what this feed has read of it. */
+    /* Likewise; the server no longer has what this feed has read of it. NULL: that halts it. */
     void (*lose)(void *arg, size_t feed, const char *why);
     /* The feed's table as it is now, and a position of which all that *ret_table does not show of the log lies behind:
      * *ret_at is initialised and is overwritten. ERR_HALT concerns this feed; anything else ends the call, and
@@ -68,6 +68,8 @@ bool assemble_start(struct assemble *a, struct pos *ret_from);
 /* The stream is open. server: whose it is (struct pos); by_file: it begins at file and offset, and GTIDs are
  * not to be kept. Before the first event. */
 void assemble_opened(struct assemble *a, const char *server, bool by_file);
+/* Everything of the log up to here that concerns the feed has been put. Good until the next call. */
+const struct pos *assemble_place(const struct assemble *a, size_t feed);
 /* Would this feed alone have made the stream begin where it did? */
 bool assemble_is_first(const struct assemble *a, size_t feed);
 

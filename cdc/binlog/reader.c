@@ -456,6 +456,78 @@ static bool renew_definitions(struct reader *r, struct err *err)
     return ok;
 }
 
+/* ---- is it the log that was read? ---- */
+
+static bool is_of(const struct pos *p, const char *server)
+{
+    return p->file != NULL && p->server != NULL && strcmp(p->server, server) == 0;
+}
+
+/* The feed that has read most of this server's log; nfeeds if none has. */
+static size_t find_furthest(struct reader *r)
+{
+    const char *server = stream_server(r->stream);
+    size_t n = r->options.nfeeds, furthest = n;
+    for (size_t i = 0; i < n; i++) {
+        if (!assemble_serves(r->assemble, i) || !is_of(assemble_place(r->assemble, i), server))
+            continue;
+        if (furthest == n ||
+            !pos_covers(assemble_place(r->assemble, furthest), assemble_place(r->assemble, i)))
+            furthest = i;
+    }
+    return furthest;
+}
+
+/* Each feed by itself: those whose place is no place of this log are lost. */
+static bool check_each(struct reader *r, struct err *err)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->options.nfeeds; i++) {
+        struct err why = ERR_INIT;
+        if (!assemble_serves(r->assemble, i) || stream_check(r->stream, assemble_place(r->assemble, i), &why))
+            continue;
+        if (why.kind != ERR_LOST) {
+            *err = why;
+            return false;
+        }
+        assemble_leave(r->assemble, i);
+        lose_feed(r, i, why.text);
+        any = true;
+    }
+    return !any || err_set(err, ERR_STOPPED, 0, "the stream has to begin elsewhere");
+}
+
+/* A log that has all that the furthest feed has read of it has what the others have read. But a feed may also be of
+ * another server, or have no GTIDs. */
+static bool check_places(struct reader *r, const struct pos *from, struct err *err)
+{
+    size_t furthest = find_furthest(r);
+    struct err why = ERR_INIT;
+    const struct pos *at = furthest < r->options.nfeeds ? assemble_place(r->assemble, furthest) : from;
+    bool mixed = false;
+    for (size_t i = 0; i < r->options.nfeeds; i++)
+        mixed = mixed || (assemble_serves(r->assemble, i) &&
+                          !is_of(assemble_place(r->assemble, i), stream_server(r->stream)));
+    if (!mixed && stream_check(r->stream, at, &why))
+        return true;
+    if (!mixed && why.kind != ERR_LOST) {
+        *err = why;
+        return false;
+    }
+    return check_each(r, err);
+}
+
+/* The server's identity first: what is known of the feeds' places depends on it. */
+static bool connect_and_start(struct reader *r, const struct pos *from, struct err *err)
+{
+    if (!stream_connect(r->stream, err))
+        return false;
+    if (check_places(r, from, err) && stream_start(r->stream, from, err))
+        return true;
+    stream_close(r->stream);
+    return false;
+}
+
 static bool open_stream(struct reader *r, struct err *err)
 {
     struct pos from = POS_INIT;
@@ -472,7 +544,7 @@ static bool open_stream(struct reader *r, struct err *err)
     if (is_woken(r))
         ok = err_set(err, ERR_STOPPED, 0, "woken");
     else
-        ok = stream_open(r->stream, &from, err);
+        ok = connect_and_start(r, &from, err);
     pos_done(&from);
     if (!ok)
         return false;

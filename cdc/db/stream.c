@@ -65,6 +65,7 @@ struct stream {
     struct dbconn *conn;
     enum checksum checksum;
     bool by_file;   /* the dump began at file and offset, and no event of that place has come yet */
+    bool no_gtids;  /* positions of this stream have none */
     bool gtid_mode; /* MySQL: transactions have GTIDs */
     char *server;   /* its identity; NULL before the first connection */
 };
@@ -100,7 +101,7 @@ const char *stream_server(const struct stream *s) { return s->server != NULL ? s
 
 static bool is_mysql(const struct stream *s) { return dbconn_kind(s->conn) == DB_MYSQL; }
 
-bool stream_is_by_file(const struct stream *s) { return is_mysql(s) && !s->gtid_mode; }
+bool stream_is_by_file(const struct stream *s) { return s->no_gtids; }
 
 /* ---- Little-endian ---- */
 
@@ -266,6 +267,20 @@ static bool check_next_event(struct stream *s, const struct pos *from, struct er
     return ok;
 }
 
+/* In the domains that both have: one may have been taken out of the server's list (FLUSH BINARY LOGS DELETE_DOMAIN_ID). */
+static bool domains_agree(const struct pos *a, const struct pos *b)
+{
+    for (size_t i = 0, k = 0; i < a->ngtids && k < b->ngtids;) {
+        const struct gtid *x = &a->gtids[i], *y = &b->gtids[k];
+
+        if (x->domain == y->domain && (x->server != y->server || x->seq != y->seq))
+            return false;
+        i += x->domain <= y->domain;
+        k += y->domain <= x->domain;
+    }
+    return true;
+}
+
 /* MariaDB says which GTIDs stand before an offset; NULL where no event begins, but also behind one that is larger than
  * its max_allowed_packet. */
 static bool check_gtids_there(struct stream *s, const struct pos *from, struct err *err)
@@ -288,7 +303,7 @@ static bool check_gtids_there(struct stream *s, const struct pos *from, struct e
         ok = check_next_event(s, from, err);
     else
         ok = pos_parse_gtids(&there, gtids, err);
-    if (ok && gtids != NULL && pos_has_gtids(from) && !(pos_covers(&there, from) && pos_covers(from, &there)))
+    if (ok && gtids != NULL && !domains_agree(&there, from))
         ok = other_log(from, "another transaction ends there", err);
     pos_done(&there);
     db_result_free(r);
@@ -315,22 +330,31 @@ static bool check_log(struct stream *s, const struct pos *from, struct err *err)
     return from->offset == listed.size || check_next_event(s, from, err);
 }
 
-/* How the dump can begin there at all. */
+/* Is it a position of this server, or of one like it, at all? */
+static bool check_kind(struct stream *s, const struct pos *at, struct err *err)
+{
+    bool by_file = !pos_has_gtids(at) || (is_mysql(s) && !s->gtid_mode);
+
+    if (at->ngtids > 0 && is_mysql(s))
+        return err_set(err, ERR_LOST, 0, "the position is one of a MariaDB server, and this is MySQL");
+    if (!gtid_set_is_empty(&at->set) && !is_mysql(s))
+        return err_set(err, ERR_LOST, 0, "the position is one of a MySQL server, and this is MariaDB");
+    if (by_file && pos_has_gtids(at) && at->file == NULL)
+        return err_set(err, ERR_LOST, 0, "the position has GTIDs alone, and gtid_mode is not ON");
+    if (by_file && at->file != NULL && at->server != NULL && strcmp(at->server, s->server) != 0)
+        return err_set(err, ERR_LOST, 0, "the position is a file and offset of server %s, and this is %s",
+                       at->server, s->server);
+    return true;
+}
+
 static bool choose_way(struct stream *s, const struct pos *from, struct err *err)
 {
-    s->by_file = from->file != NULL && (!pos_has_gtids(from) || stream_is_by_file(s));
-    if (stream_is_by_file(s) && pos_has_gtids(from) && from->file == NULL)
-        return err_set(err, ERR_LOST, 0, "the position has GTIDs alone, and gtid_mode is not ON");
-    if (s->by_file && from->server != NULL && strcmp(from->server, s->server) != 0)
-        return err_set(err, ERR_LOST, 0, "the position is a file and offset of server %s, and this is %s",
-                       from->server, s->server);
+    s->by_file = from->file != NULL && (!pos_has_gtids(from) || (is_mysql(s) && !s->gtid_mode));
+    /* What was read before a by-file start is in no set that GTIDs could be added to. */
+    s->no_gtids = is_mysql(s) && (s->by_file || !s->gtid_mode);
     if (s->by_file && from->offset > UINT32_MAX)
         return err_set(err, ERR_LOST, 0,
                        "a dump cannot begin at an offset over 4 GiB, and the position has no GTID");
-    if (from->ngtids > 0 && is_mysql(s))
-        return err_set(err, ERR_LOST, 0, "the position is one of a MariaDB server, and this is MySQL");
-    if (!gtid_set_is_empty(&from->set) && !is_mysql(s))
-        return err_set(err, ERR_LOST, 0, "the position is one of a MySQL server, and this is MariaDB");
     return true;
 }
 
@@ -474,7 +498,13 @@ static bool ask(struct stream *s, const struct pos *from, struct err *err)
                                                       : ask_for_dump(s, from, err);
 }
 
-bool stream_open(struct stream *s, const struct pos *from, struct err *err)
+static bool not_open(struct stream *s, struct err *err)
+{
+    dbconn_close(s->conn);
+    return err_prefix(err, "open the binlog stream of server %s", dbconn_name(s->conn));
+}
+
+bool stream_connect(struct stream *s, struct err *err)
 {
     enum { LOCK_WAIT_S = 5 }; /* nothing here locks anything */
 
@@ -484,14 +514,31 @@ bool stream_open(struct stream *s, const struct pos *from, struct err *err)
     s->checksum = CHECKSUM_UNKNOWN;
     if (!dbconn_open(s->conn, LOCK_WAIT_S, err))
         return false;
-    bool ok = check_server(s, err) && choose_way(s, from, err) && check_log(s, from, err) &&
-              shake_hands(s, from, err) && register_replica(s, err) && ask(s, from, err);
+    return check_server(s, err) || not_open(s, err);
+}
 
-    if (!ok) {
-        dbconn_close(s->conn);
-        return err_prefix(err, "open the binlog stream of server %s", dbconn_name(s->conn));
-    }
-    return true;
+bool stream_check(struct stream *s, const struct pos *at, struct err *err)
+{
+    if (check_kind(s, at, err) && check_log(s, at, err))
+        return true;
+    return err_prefix(err, "open the binlog stream of server %s", dbconn_name(s->conn));
+}
+
+bool stream_start(struct stream *s, const struct pos *from, struct err *err)
+{
+    return (choose_way(s, from, err) && shake_hands(s, from, err) && register_replica(s, err) &&
+            ask(s, from, err)) ||
+           not_open(s, err);
+}
+
+bool stream_open(struct stream *s, const struct pos *from, struct err *err)
+{
+    if (!stream_connect(s, err))
+        return false;
+    if (stream_check(s, from, err))
+        return stream_start(s, from, err);
+    dbconn_close(s->conn);
+    return false;
 }
 
 /* ---- Next ---- */

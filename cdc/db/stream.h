@@ -20,10 +20,17 @@ struct stream;
 struct stream *stream_new(const struct db_options *options);
 void stream_free(struct stream *s);
 
-/* Connects and starts the dump behind `from`. ERR_LOST: the server purged or
+/* Connects, checks and starts the dump, as the next three do one after the other. */
+bool stream_open(struct stream *s, const struct pos *from, struct err *err);
+/* Connects only: what stream_server() says is known then. */
+bool stream_connect(struct stream *s, struct err *err);
+/* Connected: is the server's log still the one that was read up to `at`? ERR_LOST if not; true where nothing can be told:
+ * the position is of another server, its file is purged, or the account may not see the files. */
+bool stream_check(struct stream *s, const struct pos *at, struct err *err);
+/* Connected: starts the dump behind `from`. ERR_LOST: the server purged or
  * never had that position, or its log is not the one that was read, or off; err says which. ERR_CONFIG: no
  * privilege. ERR_FATAL: duplicate server id. */
-bool stream_open(struct stream *s, const struct pos *from, struct err *err);
+bool stream_start(struct stream *s, const struct pos *from, struct err *err);
 void stream_close(struct stream *s);
 /* From any thread: ends a blocked stream_next() at once (ERR_RETRY). Safe at any time between new and free. */
 void stream_shutdown(struct stream *s);

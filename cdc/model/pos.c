@@ -204,8 +204,17 @@ static bool is_earlier(const struct pos *b, const struct pos *a)
     return order < 0 || (order == 0 && b->offset < a->offset);
 }
 
+/* On one and the same server file and offset say exactly what comes first. GTIDs say it everywhere, but less well: a
+ * MariaDB without gtid_strict_mode lets numbers go back, and a position keeps the last one of a domain. */
+static bool is_of_one_server(const struct pos *a, const struct pos *b)
+{
+    return a->server != NULL && b->server != NULL && is_comparable(a, b);
+}
+
 bool pos_includes(const struct pos *p, const struct pos *begin, const struct gtid *g)
 {
+    if (is_of_one_server(p, begin))
+        return is_earlier(begin, p);
     if (g->kind != GTID_NONE && pos_has_gtids(p))
         return has_gtid(p, g);
     return is_earlier(begin, p);
@@ -213,6 +222,8 @@ bool pos_includes(const struct pos *p, const struct pos *begin, const struct gti
 
 bool pos_covers(const struct pos *p, const struct pos *other)
 {
+    if (is_of_one_server(p, other))
+        return !is_earlier(p, other);
     if (pos_has_gtids(other) && (pos_has_gtids(p) || !is_comparable(p, other)))
         return has_gtids_of(p, other);
     return other->file == NULL || (is_comparable(p, other) && !is_earlier(p, other));
@@ -235,6 +246,11 @@ static void min_of_lists(struct pos *to, const struct pos *other)
 
 void pos_min(struct pos *to, const struct pos *other)
 {
+    if (is_of_one_server(to, other)) {
+        if (is_earlier(other, to))
+            pos_copy(to, other);
+        return;
+    }
     min_of_lists(to, other);
     gtid_set_intersect(&to->set, &other->set);
 

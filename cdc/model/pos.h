@@ -48,8 +48,8 @@ bool pos_same_server(const struct pos *a, const struct pos *b);
 
 /* The transaction g has been read. Nothing happens for one without a GTID: its end is a file and offset. */
 void pos_add_gtid(struct pos *p, const struct gtid *g);
-/* Has the transaction g, which begins at file and offset of `begin`, been read? Decided by file and offset where
- * there are no GTIDs to decide by. */
+/* Has the transaction g, which begins at file and offset of `begin`, been read? Decided by file and offset on one and the
+ * same server and where there are no GTIDs to decide by, else by GTIDs; likewise below. */
 bool pos_includes(const struct pos *p, const struct pos *begin, const struct gtid *g);
 /* p lies at other or behind it: has every GTID of it; where other has none, by file and offset. */
 bool pos_covers(const struct pos *p, const struct pos *other);

@@ -12,6 +12,7 @@ from support.daemon import SLOW
 from support.proxy import Proxy
 from support.servers import Why, wait_until
 from support.twin import SIDES
+from test_links import shop  # noqa: F401: a fixture, a second link on the same servers
 
 # The left side is what is looked at.
 each_kind = pytest.mark.pairings("mariadb-10.11/mariadb-10.11", "mariadb-11.8/mariadb-10.11", "mysql-9.7/mariadb-10.11")
@@ -116,6 +117,44 @@ def test_a_server_that_lost_its_newest_transactions(twin, elsewhere, goes_on):
     twin.update("left", 3, name="by the stream")
     twin.settle()
     assert twin.names(3) == ("by the stream",) * 2
+
+
+@each_kind
+def test_each_link_on_such_a_server_sees_it(twin, shop):
+    """One link is idle and far behind, and its place is still good; another one has read what is lost."""
+    server, backup = twin.servers["left"], twin.servers["left"].datadir + ".backup"
+    twin.start()
+    for link in ("users", "things"):
+        wait_until("the first resyncs are done", lambda name=link: (twin.daemon.job(name) or {}).get("state") == "done", 20)
+    twin.insert("left", 1)
+    shop.insert("left", 1, "kept", i32=1)
+    twin.settle()
+    try:
+        server.freeze()  # what is on disk now is what a crash would leave
+        shutil.copytree(server.datadir, backup, symlinks=True, ignore=shutil.ignore_patterns("*.sock*", "*.pid"))
+        server.thaw()
+        for n in range(10):
+            shop.insert("left", 2, f"lost {n}", i32=1)
+        twin.settle()
+        twin.daemon.stop()
+        server.kill()
+        shutil.rmtree(server.datadir)
+        shutil.move(backup, server.datadir)
+    finally:
+        shutil.rmtree(backup, ignore_errors=True)
+    server.start()
+    for n in range(6):
+        shop.insert("left", 3, f"new {n}", i32=1)
+    twin.daemon.start(ready=False)
+    wait_until("the link that read what is lost is compared", lambda: twin.daemon.http("/sync/status")[0] == 200
+               and (twin.daemon.job("things") or {}).get("cause") == "lost_position" or Why(twin.daemon.log_tail()), 20 * SLOW)
+    for n in range(10):
+        shop.insert("left", 4, f"later {n}", i32=1)
+    twin.daemon.wait_ready()
+    twin.settle()
+    left = server.rows("SELECT tenant, code FROM shop_left.things ORDER BY 1, 2")
+    assert left == twin.servers["right"].rows("SELECT r_tenant, r_code FROM shop_right.items ORDER BY 1, 2")
+    assert len(left) == 1 + 10 + 6 + 10, left  # the other side had what was lost
 
 
 @contextlib.contextmanager

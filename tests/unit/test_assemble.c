@@ -138,6 +138,8 @@ static bool run_describe(void *arg, size_t feed, struct table **ret_table, struc
         narrow_name(*ret_table);
     pos_copy(ret_at, assemble_pos(r->assemble));
     if (r->definition == OF_THE_END)
+        pos_set_server(ret_at, NULL); /* its file and offset are not those of the end */
+    if (r->definition == OF_THE_END)
         pos_add_gtid(ret_at, &(struct gtid){.kind = GTID_MARIADB, .domain = 0, .server = 1, .seq = r->end});
     return true;
 }
