@@ -189,10 +189,11 @@ static void set_tls(MYSQL *m, const struct config_server *server)
 
 /* The ways to prove that we know the password, NULL for all. The server chooses one of
  * them, and may not be the one it claims to be: 3.3.20 refuses a server without TLS
- * before it says anything only where it is to verify the identity. With verify_ca
- * it goes on in the open, where somebody in between could ask for the password
- * itself (mysql_clear_password), or have it encrypted with a key of his own
- * (the two of MySQL). */
+ * before it says anything only where it is to verify the identity. Elsewhere it goes
+ * on in the open, where somebody in between could ask for the password itself
+ * (mysql_clear_password). The two of MySQL are no better: as soon as TLS was asked for
+ * they send the password as it is, whether TLS came about or not. So verify_ca
+ * leaves them out; required promises nothing against somebody in between. */
 static const char *safe_plugins(const struct config_server *server)
 {
     if (server->socket != NULL || server->tls_mode == TLS_VERIFY_IDENTITY)
@@ -242,6 +243,50 @@ static enum err_kind connect_error_kind(MYSQL *m)
     return ERR_CONFIG;
 }
 
+/* What would mend a TLS that does not come about; "" where the library's words are all that is known. */
+static const char *tls_advice(const char *text)
+{
+    static const struct {
+        const char *says, *advice;
+    } KNOWN[] = {
+        {"does not support it", "; the server does not offer TLS: give it a certificate, or see tls.mode"},
+        {"expired", "; the server needs a new certificate"},
+        {"not yet valid", "; look at the clocks, and at the server's certificate"},
+        {"self-signed", "; tls.ca has to name the authority that signed the server's certificate"},
+        {"self signed", "; tls.ca has to name the authority that signed the server's certificate"},
+        {"local issuer", "; tls.ca has to name the authority that signed the server's certificate"},
+        {"certificate verify failed",
+         "; tls.ca has to name the authority that signed the server's certificate"},
+        {"Validation of SSL server certificate",
+         "; the certificate has to be for the host as the config names it, or see tls.mode"},
+        {"unsupported protocol", "; the server has to offer TLS 1.2 or newer"},
+        {"protocol version", "; the server has to offer TLS 1.2 or newer"},
+    };
+
+    for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++)
+        if (strstr(text, KNOWN[i].says) != NULL)
+            return KNOWN[i].advice;
+    return "";
+}
+
+static bool fail_to_connect(struct dbconn *c, struct err *err)
+{
+    enum err_kind kind = connect_error_kind(c->mysql);
+    unsigned code = mysql_errno(c->mysql);
+    struct err said = ERR_INIT;
+
+    fail_with(c, kind, &said);
+    const char *advice = "";
+
+    if (code == 2026)
+        advice = tls_advice(mysql_error(c->mysql));
+    else if (code == 5010) /* the server asked for a way that safe_plugins() leaves out */
+        advice =
+            "; with this tls.mode the password could be learned on the way: set it to verify_identity, or"
+            " give the account another way to log in";
+    return err_set(err, kind, (int)code, "%s%s", said.text, advice);
+}
+
 /* The name of the address is also what verify_identity looks for in the certificate. */
 static bool connect_server(struct dbconn *c, size_t address, struct err *err)
 {
@@ -260,11 +305,14 @@ static bool connect_server(struct dbconn *c, size_t address, struct err *err)
 
     mem_wipe_free(password, len + 1);
     if (!ok)
-        return fail_with(c, connect_error_kind(c->mysql), err);
+        return fail_to_connect(c, err);
     if (c->mysql->passwd != NULL) /* kept for a reconnect that never comes */
         mem_wipe(c->mysql->passwd, strlen(c->mysql->passwd));
     if (server->tls_mode != TLS_OFF && mysql_get_ssl_cipher(c->mysql) == NULL)
-        return err_set(err, ERR_CONFIG, 0, "the server does not offer TLS, and tls.mode asks for it");
+        return err_set(
+            err, ERR_CONFIG, 0,
+            "the server does not offer TLS, and tls.mode asks for it: give it a certificate, or see"
+            " tls.mode");
     return true;
 }
 
