@@ -28,6 +28,7 @@
 
 #include "cdc/base/fault.h"
 #include "cdc/base/mem.h"
+#include "cdc/db/auth.h"
 #include "cdc/db/dbconn_int.h"
 #include "cdc/db/dberr.h"
 
@@ -69,6 +70,7 @@ bool db_library_init(struct err *err)
     signal(SIGPIPE, SIG_IGN);
     if (mysql_library_init(0, NULL, NULL) != 0)
         return err_set(err, ERR_CONFIG, 0, "the MariaDB client library cannot be initialised");
+    auth_init();
     return true;
 }
 
@@ -191,15 +193,11 @@ static void set_tls(MYSQL *m, const struct config_server *server)
  * them, and may not be the one it claims to be: 3.3.20 refuses a server without TLS
  * before it says anything only where it is to verify the identity. Elsewhere it goes
  * on in the open, where somebody in between could ask for the password itself
- * (mysql_clear_password). The two of MySQL are no better: as soon as TLS was asked for
- * they send the password as it is, whether TLS came about or not. So verify_ca
- * leaves them out; required promises nothing against somebody in between. */
+ * (mysql_clear_password). The two of MySQL are kept from that by auth.c. */
 static const char *safe_plugins(const struct config_server *server)
 {
     if (server->socket != NULL || server->tls_mode == TLS_VERIFY_IDENTITY)
         return NULL;
-    if (server->tls_mode == TLS_VERIFY_CA)
-        return "mysql_native_password,client_ed25519,parsec";
     return "mysql_native_password,client_ed25519,parsec,caching_sha2_password,sha256_password";
 }
 
@@ -300,6 +298,7 @@ static bool connect_server(struct dbconn *c, size_t address, struct err *err)
     if (!config_secret_read(&server->password, &password, &len, err))
         return false;
     set_options(c->mysql, &c->options);
+    auth_expect_tls(server->tls_mode != TLS_OFF);
     bool ok = mysql_real_connect(c->mysql, host, server->user, password, NULL, port, server->socket, flags) !=
               NULL;
 

@@ -94,7 +94,6 @@ def write_tls(twin, tls):
 
 
 
-
 def works(twin):
     code, text = twin.daemon.command("check")
     assert code == 0, text
@@ -121,18 +120,9 @@ def encrypted(twin):
     return int(twin.servers["right"].rows("SHOW GLOBAL STATUS LIKE 'Ssl_finished_accepts'")[0][1])
 
 
+@ON_BOTH_FAMILIES
 @pytest.mark.parametrize("mode", ["required", "verify_ca", "verify_identity"])
 def test_each_mode_works_with_the_right_certificate(serve, authority, mode):
-    works_encrypted(serve, authority, mode)
-
-
-@WITH_MYSQL
-@pytest.mark.parametrize("mode", ["required", "verify_identity"])
-def test_each_mode_but_verify_ca_works_with_mysql(serve, authority, mode):
-    works_encrypted(serve, authority, mode)
-
-
-def works_encrypted(serve, authority, mode):
     twin = serve(authority.server(), {"mode": mode, **({} if mode == "required" else {"ca": authority.file})})
     before = encrypted(twin)
     works(twin)
@@ -152,6 +142,7 @@ def test_a_certificate_of_another_authority_is_refused(serve, authority, strange
     is_refused(serve(stranger.server(), {"mode": "verify_identity", "ca": authority.file}), "certificate", "tls.ca")
 
 
+@ON_BOTH_FAMILIES
 def test_verify_ca_refuses_another_authority_too(serve, authority, stranger):
     is_refused(serve(stranger.server(), {"mode": "verify_ca", "ca": authority.file}), "certificate", "tls.ca")
 
@@ -165,8 +156,6 @@ def test_a_certificate_of_another_host(serve, authority):
     """Refused where the identity counts, taken where the authority alone does."""
     twin = serve(authority.server("db.example"), {"mode": "verify_identity", "ca": authority.file})
     is_refused(twin, "certificate", "for the host")
-    if twin.servers["right"].kind.is_mysql:
-        return  # verify_ca does not go with its passwords
     twin.daemon.kill()
     write_tls(twin, {"mode": "verify_ca", "ca": authority.file})
     works(twin)
@@ -184,18 +173,12 @@ def test_a_server_without_tls_is_refused(serve, authority, mode):
 
 
 @WITH_MYSQL
-@pytest.mark.parametrize("tls", [None, {"mode": "required"}], ids=["off", "required"])
+@pytest.mark.parametrize("tls", ["off", "required", "verify_ca"])
 def test_a_sha2_password_that_the_server_has_not_cached(serve, authority, tls):
-    twin = serve(authority.server(), tls)
+    twin = serve(authority.server(), {"mode": tls, **({"ca": authority.file} if tls == "verify_ca" else {})})
     assert twin.servers["right"].value("SELECT plugin FROM mysql.user WHERE user = 'twinlog'") == "caching_sha2_password"
     twin.sql("right", "FLUSH PRIVILEGES")  # the cache is empty again
     works(twin)
-
-
-@WITH_MYSQL
-def test_a_sha2_password_needs_verify_identity_rather_than_verify_ca(serve, authority):
-    is_refused(serve(authority.server(), {"mode": "verify_ca", "ca": authority.file}),
-               "caching_sha2_password", "verify_identity")
 
 
 class Listener:
@@ -231,7 +214,7 @@ class Listener:
 
 
 @WITH_MYSQL
-@pytest.mark.parametrize("mode", ["verify_ca", "verify_identity"])
+@pytest.mark.parametrize("mode", ["required", "verify_ca", "verify_identity"])
 def test_no_password_goes_in_the_open_to_a_server_without_tls(serve, authority, mode):
     """Whoever stands between may take the server's TLS away, and would be told the password itself."""
     no_files = {"auto_generate_certs": "OFF", "ssl_ca": "none.pem", "ssl_cert": "none.pem", "ssl_key": "none.key"}
@@ -240,9 +223,9 @@ def test_no_password_goes_in_the_open_to_a_server_without_tls(serve, authority, 
     listener = Listener(twin.servers["right"].port)
     config = twin.daemon.config()
     config["servers"]["customer"]["port"] = listener.port
-    config["servers"]["customer"]["tls"] = {"mode": mode, "ca": authority.file}
+    config["servers"]["customer"]["tls"] = {"mode": mode, **({} if mode == "required" else {"ca": authority.file})}
     twin.daemon.write_config(config)
     code, text = twin.daemon.command("check")
     listener.close()
-    assert code == 1 and "FAIL  customer" in text, text
+    assert code == 1 and "FAIL  customer" in text and "does not offer TLS" in text, text
     assert twin.passwords["customer"].encode() not in listener.said
