@@ -16,7 +16,7 @@
 static void add_le(struct buf *b, uint64_t n, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++)
-        buf_addc(b, (char)(n >> (8 * i)));
+        buf_addc(b, i < 8 ? (char)(n >> (8 * i)) : 0);
 }
 
 /* An event of `size` bytes whose body is filled with `fill`. */
