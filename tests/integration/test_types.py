@@ -2,9 +2,12 @@
 binary log, and nothing of it is taken for a conflict. A conflict here would say that a row image and a SELECT tell one
 value in two ways."""
 
+import json
+
 import pytest
 
 from support.pairs import pairs
+from support.servers import Why, wait_until
 from support.twin import PEER, SIDES
 
 
@@ -323,3 +326,30 @@ def test_values_of_16_mib(twin, make_pair):
         twin.daemon.close()
         for side in SIDES:
             twin.sql(side, f"SET GLOBAL max_allowed_packet = {before[side]}")
+
+
+@pytest.mark.pairings("mysql-9.7/mariadb-10.11", "mysql-9.7/mysql-9.7")
+def test_json_that_is_told_in_parts(twin):
+    """The log says what changed within a document, not what it is now: that key is taken from the row."""
+    with pairs(twin) as make:
+        told_in_parts(twin, make("docs", {"id": "INT", "doc": "JSON", "note": "VARCHAR(40)"}, documents=("doc",)))
+
+
+def told_in_parts(twin, pair):
+    twin.start()
+    pair.wait_job()
+    table = pair.tables["left"]
+    with twin.servers["left"].connect() as c, c.cursor() as cursor:
+        cursor.execute("SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
+        cursor.execute(f"""INSERT INTO {table} (id, doc, note) VALUES (1, '{{"a": 1, "b": "some text that is long enough"}}', 'x'),
+                           (2, '[1, 2, 3]', 'y')""")
+        cursor.execute(f"UPDATE {table} SET doc = JSON_SET(doc, '$.a', 2)")
+        cursor.execute(f"UPDATE {table} SET doc = JSON_REPLACE(doc, '$[1]', 9), note = 'both', sync_version = sync_version + 1 WHERE id = 2")
+        cursor.execute(f"UPDATE {table} SET doc = JSON_REMOVE(doc, '$.b'), sync_version = sync_version + 1 WHERE id = 1")
+
+    def arrived():
+        rows = {row[0]: row for row in pair.rows("right")}
+        return rows == {row[0]: row for row in pair.rows("left")} and len(rows) == 2 and rows or Why(rows)
+
+    rows = wait_until("both tables are equal", arrived, 20)
+    assert json.loads(rows[1][1]) == {"a": 2} and json.loads(rows[2][1]) == [1, 9, 3] and rows[2][2] == "both"
