@@ -253,10 +253,20 @@ class Demo:
         say()
         say(f"   row 1 at {paint.side('left')}, in full: {sealed}")
 
+    def freeze(self):
+        """Halts twinlog, unless that caught it within a transaction: the applications would wait for its locks."""
+        self.daemon.signal(signal.SIGSTOP)
+        until = time.monotonic() + 0.15  # the list of transactions is up to 0.1 s old
+        while time.monotonic() < until:
+            if any(self.servers[side].value("SELECT COUNT(*) FROM information_schema.INNODB_TRX") for side in SIDES):
+                self.daemon.signal(signal.SIGCONT)
+                return False
+        return True
+
     def conflict(self, key, rule, changes, explain):
         """Both sides change a row while twinlog stands still. Then it goes on and decides."""
         before = self.conflicts()
-        self.daemon.signal(signal.SIGSTOP)
+        wait_until("twinlog is caught with no row locked", self.freeze, 30)
         for side, change in changes:
             change()
             name, _, version, updated_at = self.plain(side, key)
