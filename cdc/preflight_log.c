@@ -179,12 +179,6 @@ static void check_stream(struct preflight *p, struct preflight_server *s)
     buf_done(&mend);
 }
 
-static const char *text_of(const struct db_result *r, size_t column)
-{
-    const char *text = db_result_get(r, column, NULL);
-    return text != NULL ? text : "";
-}
-
 /* Under one number a server serves one replica, and ends the other. MySQL shows them to any replica's account,
  * MariaDB to those with REPLICATION MASTER ADMIN, which is more than ours needs: then the daemon finds out. */
 static void check_replicas(struct preflight *p, const struct preflight_server *s)
@@ -195,9 +189,9 @@ static void check_replicas(struct preflight *p, const struct preflight_server *s
     if (!dbconn_query(s->conn, sql, strlen(sql), 0, &r, &err))
         return;
     while (db_result_next(r)) {
-        if (strtoull(text_of(r, 0), NULL, 10) != s->config->server_id)
+        if (strtoull(db_result_text(r, 0), NULL, 10) != s->config->server_id)
             continue;
-        if (strcmp(text_of(r, 1), STREAM_HOST) == 0)
+        if (strcmp(db_result_text(r, 1), STREAM_HOST) == 0)
             preflight_say(p, CHECK_OK, s->config->name, NULL, "a twinlog follows it under server_id %" PRIu32,
                           s->config->server_id);
         else
@@ -205,7 +199,7 @@ static void check_replicas(struct preflight *p, const struct preflight_server *s
                           "another server_id in this section of twinlog's config",
                           "another replica of it, %s:%s, has server_id %" PRIu32
                           " too: they would end each other's stream",
-                          text_of(r, 1), text_of(r, 2), s->config->server_id);
+                          db_result_text(r, 1), db_result_text(r, 2), s->config->server_id);
     }
     db_result_free(r);
 }
@@ -268,7 +262,7 @@ static void check_log_status(struct preflight *p, const struct preflight_server 
     struct db_result *r = NULL;
     if (show_log_status(s, &r, &err)) {
         if (db_result_next(r) && db_result_columns(r) >= 4)
-            check_filters(p, s, text_of(r, 2), text_of(r, 3));
+            check_filters(p, s, db_result_text(r, 2), db_result_text(r, 3));
     } else {
         if (preflight_is_denied(&err))
             buf_addf(&mend, "GRANT %s ON *.* TO %s;",
@@ -438,7 +432,7 @@ static bool is_logged_here(const struct preflight_server *s)
     struct err err = ERR_INIT;
     struct db_result *r = NULL;
     bool on = !dbconn_query(s->conn, sql, sizeof(sql) - 1, 0, &r, &err) || !db_result_next(r) ||
-              strcmp(text_of(r, 0), "0") != 0;
+              strcmp(db_result_text(r, 0), "0") != 0;
     db_result_free(r);
     return on;
 }
@@ -507,12 +501,12 @@ static bool load_stored(struct preflight *p, const struct config_link *c, enum s
     bool ok = dbconn_query(at->conn, sql.data, sql.len, 0, &r, err);
     buf_done(&sql);
     if (ok && db_result_next(r)) {
-        const char *file = text_of(r, 1);
-        ok = pos_parse_gtids(&ret->pos, text_of(r, 0), err);
+        const char *file = db_result_text(r, 1);
+        ok = pos_parse_gtids(&ret->pos, db_result_text(r, 0), err);
         if (ok && *file != '\0')
-            pos_set_file(&ret->pos, file, strlen(file), strtoull(text_of(r, 2), NULL, 10));
-        pos_set_server(&ret->pos, text_of(r, 4));
-        ret->age_s = strtod(text_of(r, 3), NULL);
+            pos_set_file(&ret->pos, file, strlen(file), strtoull(db_result_text(r, 2), NULL, 10));
+        pos_set_server(&ret->pos, db_result_text(r, 4));
+        ret->age_s = strtod(db_result_text(r, 3), NULL);
         ret->there = ok;
     }
     db_result_free(r);

@@ -11,12 +11,6 @@
 #include "cdc/base/mem.h"
 #include "cdc/preflight_int.h"
 
-static const char *text_of(const struct db_result *r, size_t column)
-{
-    const char *text = db_result_get(r, column, NULL);
-    return text != NULL ? text : "";
-}
-
 /* "FROM information_schema.VIEW WHERE SCHEMA = 'db' AND NAME = 't'" */
 static void add_from(struct buf *sql, const char *view, const char *schema, const char *name,
                      const struct config_table *t)
@@ -49,7 +43,7 @@ static void check_kind(struct preflight *p, const struct preflight_server *s, co
     buf_adds(&sql, "SELECT TABLE_TYPE, ENGINE");
     add_from(&sql, "TABLES", "TABLE_SCHEMA", "TABLE_NAME", t);
     if (query(p, s, link, &sql, &r) && db_result_next(r)) {
-        const char *type = text_of(r, 0), *engine = text_of(r, 1);
+        const char *type = db_result_text(r, 0), *engine = db_result_text(r, 1);
         if (strcmp(type, "SYSTEM VERSIONED") == 0) {
             buf_addf(&mend, "ALTER TABLE %s DROP SYSTEM VERSIONING; -- or keep history in a table of its own",
                      object);
@@ -90,7 +84,7 @@ static bool count_triggers(const struct preflight_server *s, uint64_t *ret_count
     if (!dbconn_query(s->conn, sql, sizeof(sql) - 1, 0, &r, &err))
         return false;
     while (db_result_next(r)) {
-        *ret_count += strtoull(text_of(r, 1), NULL, 10);
+        *ret_count += strtoull(db_result_text(r, 1), NULL, 10);
         found = true;
     }
     db_result_free(r);
@@ -121,7 +115,7 @@ static void check_triggers(struct preflight *p, const struct preflight_server *s
     add_from(&sql, "TRIGGERS", "EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE", t);
     if (query(p, s, link, &sql, &r)) {
         if (db_result_next(r) && db_result_get(r, 0, NULL) != NULL)
-            preflight_say(p, CHECK_WARN, link, NULL, "%s has triggers (%s): %s", object, text_of(r, 0),
+            preflight_say(p, CHECK_WARN, link, NULL, "%s has triggers (%s): %s", object, db_result_text(r, 0),
                           trigger_why);
         else if (dbconn_kind(s->conn) == DB_MYSQL && !s->read_only)
             feel_for_triggers(p, s, link, object);
@@ -232,8 +226,8 @@ static bool load_fillers(struct preflight *p, struct uniques *u, enum side side)
     add_from(&sql, "COLUMNS", "TABLE_SCHEMA", "TABLE_NAME", &name);
     bool ok = query(p, u->server[side], u->link->name, &sql, &r);
     while (ok && db_result_next(r)) {
-        const struct column *c = table_column(t, text_of(r, 0));
-        const char *value = text_of(r, 1), *extra = text_of(r, 2);
+        const struct column *c = table_column(t, db_result_text(r, 0));
+        const char *value = db_result_text(r, 1), *extra = db_result_text(r, 2);
         if (c == NULL)
             continue;
         struct filler *f = &u->fillers[side][c->ordinal];
@@ -260,13 +254,13 @@ static bool load_uniques(struct preflight *p, struct uniques *u, enum side side)
     u->list[side] = mem_zalloc(db_result_rows(r) + 1, sizeof(struct unique));
     while (ok && db_result_next(r)) {
         struct unique *x = u->count[side] > 0 ? &u->list[side][u->count[side] - 1] : NULL;
-        if (x == NULL || strcmp(x->name, text_of(r, 0)) != 0) {
+        if (x == NULL || strcmp(x->name, db_result_text(r, 0)) != 0) {
             x = &u->list[side][u->count[side]++];
-            x->name = mem_strdup(text_of(r, 0));
+            x->name = mem_strdup(db_result_text(r, 0));
         }
         x->parts = mem_realloc(x->parts, (x->nparts + 1) * sizeof(*x->parts));
-        x->parts[x->nparts++] = (struct part){table_column(t, text_of(r, 1)),
-                                              strtoull(text_of(r, 2), NULL, 10)};
+        x->parts[x->nparts++] = (struct part){table_column(t, db_result_text(r, 1)),
+                                              strtoull(db_result_text(r, 2), NULL, 10)};
     }
     db_result_free(r);
     buf_done(&sql);

@@ -704,6 +704,13 @@ const char *db_result_get(const struct db_result *r, size_t column, size_t *ret_
     return text;
 }
 
+const char *db_result_text(const struct db_result *r, size_t column)
+{
+    const char *text = db_result_get(r, column, NULL);
+
+    return text != NULL ? text : "";
+}
+
 void db_result_free(struct db_result *r)
 {
     if (r == NULL)

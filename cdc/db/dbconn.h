@@ -91,6 +91,8 @@ size_t db_result_columns(const struct db_result *r);
 bool db_result_next(struct db_result *r);
 /* ret_len may be NULL. NULL also for a column that the result does not have. */
 const char *db_result_get(const struct db_result *r, size_t column, size_t *ret_len);
+/* Likewise, and "" for NULL. */
+const char *db_result_text(const struct db_result *r, size_t column);
 void db_result_free(struct db_result *r);
 
 /* Appends a string literal '...' that is safe in our sessions (utf8mb4). */

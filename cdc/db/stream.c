@@ -126,13 +126,6 @@ static void set_server(struct stream *s, const char *server)
     s->server = mem_strdup(server);
 }
 
-static const char *text_of(const struct db_result *r, size_t column)
-{
-    const char *text = db_result_get(r, column, NULL);
-
-    return text != NULL ? text : "";
-}
-
 /* Servers do not refuse a replica with their own id: they send it nothing of their own. */
 static bool check_server(struct stream *s, struct err *err)
 {
@@ -146,19 +139,19 @@ static bool check_server(struct stream *s, struct err *err)
 
     if (!dbconn_query(s->conn, sql, strlen(sql), 0, &r, err))
         return false;
-    if (!db_result_next(r) || *text_of(r, 0) == '\0' || *text_of(r, 1) == '\0')
+    if (!db_result_next(r) || *db_result_text(r, 0) == '\0' || *db_result_text(r, 1) == '\0')
         ok = err_set(err, ERR_RETRY, 0, "the server does not tell its server_id");
-    else if (strcmp(text_of(r, 1), "1") != 0)
+    else if (strcmp(db_result_text(r, 1), "1") != 0)
         /* What is written meanwhile stands nowhere, though the log may go on one day as if nothing had been. */
         ok = err_set(err, ERR_LOST, 0,
                      "the binary log is off; mend with: log_bin = bin in the server's config");
-    else if (strtoull(text_of(r, 0), NULL, 10) == our_id(s))
+    else if (strtoull(db_result_text(r, 0), NULL, 10) == our_id(s))
         ok = err_set(err, ERR_FATAL, 0,
                      "server_id %" PRIu32 " is the server's own; give this server section another one",
                      our_id(s));
     if (ok) {
-        set_server(s, text_of(r, 2));
-        s->gtid_mode = strcmp(text_of(r, 3), "ON") == 0;
+        set_server(s, db_result_text(r, 2));
+        s->gtid_mode = strcmp(db_result_text(r, 3), "ON") == 0;
     }
     db_result_free(r);
     return ok;
@@ -209,11 +202,11 @@ static bool list_files(struct stream *s, const struct pos *from, struct listed *
         return why.code == DENIED;
     }
     while (db_result_next(r)) {
-        if (strcmp(text_of(r, 0), from->file) == 0) {
+        if (strcmp(db_result_text(r, 0), from->file) == 0) {
             ret_listed->found = true;
-            ret_listed->size = strtoull(text_of(r, 1), NULL, 10);
+            ret_listed->size = strtoull(db_result_text(r, 1), NULL, 10);
         }
-        ret_listed->last = file_number(text_of(r, 0));
+        ret_listed->last = file_number(db_result_text(r, 0));
     }
     db_result_free(r);
     return true;
@@ -258,9 +251,10 @@ static bool check_next_event(struct stream *s, const struct pos *from, struct er
         return why.code == DENIED;
     }
     if (db_result_next(r)) {
-        if (strtoull(text_of(r, 1), NULL, 10) != from->offset)
+        if (strtoull(db_result_text(r, 1), NULL, 10) != from->offset)
             ok = other_log(from, "no transaction ends there", err);
-        else if (is_mysql(s) && strncmp(text_of(r, 2), "Gtid", 4) == 0 && is_read(from, text_of(r, 5)))
+        else if (is_mysql(s) && strncmp(db_result_text(r, 2), "Gtid", 4) == 0 &&
+                 is_read(from, db_result_text(r, 5)))
             ok = other_log(from, "another transaction begins there", err);
     }
     db_result_free(r);

@@ -81,16 +81,9 @@ static const char COLUMNS_SELECT[] =
     " CHARACTER_MAXIMUM_LENGTH, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION,"
     " CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_TYPE, EXTRA FROM information_schema.COLUMNS";
 
-static const char *text_of(const struct db_result *r, size_t column)
-{
-    const char *text = db_result_get(r, column, NULL);
-
-    return text != NULL ? text : "";
-}
-
 static uint64_t number_of(const struct db_result *r, size_t column)
 {
-    return strtoull(text_of(r, column), NULL, 10);
+    return strtoull(db_result_text(r, column), NULL, 10);
 }
 
 static char *copy_of(const struct db_result *r, size_t column)
@@ -139,14 +132,14 @@ static void find_charset(struct column *c)
 
 static bool read_column(struct column *c, const struct db_result *r, struct err *err)
 {
-    const char *extra = text_of(r, C_EXTRA);
+    const char *extra = db_result_text(r, C_EXTRA);
 
-    c->name = mem_strdup(text_of(r, C_NAME));
-    c->type_text = mem_strdup(text_of(r, C_COLUMN_TYPE));
-    set_kind(c, text_of(r, C_DATA_TYPE), r);
+    c->name = mem_strdup(db_result_text(r, C_NAME));
+    c->type_text = mem_strdup(db_result_text(r, C_COLUMN_TYPE));
+    set_kind(c, db_result_text(r, C_DATA_TYPE), r);
     c->ordinal = number_of(r, C_ORDINAL) - 1;
     c->is_unsigned = strstr(c->type_text, " unsigned") != NULL;
-    c->nullable = strcmp(text_of(r, C_NULLABLE), "YES") == 0;
+    c->nullable = strcmp(db_result_text(r, C_NULLABLE), "YES") == 0;
     /* MySQL says DEFAULT_GENERATED of a column whose default is an expression. */
     c->generated = strstr(extra, "VIRTUAL GENERATED") != NULL || strstr(extra, "STORED GENERATED") != NULL;
     c->has_default = c->nullable || c->generated || db_result_get(r, C_DEFAULT, NULL) != NULL ||
@@ -191,8 +184,8 @@ static bool load_columns(struct dbconn *c, struct table *t, const char *db, cons
     t->columns = mem_zalloc(db_result_rows(r) + 1, sizeof *t->columns);
     while (ok && db_result_next(r)) {
         if (t->ncolumns == 0) {
-            t->db = mem_strdup(text_of(r, C_SCHEMA));
-            t->name = mem_strdup(text_of(r, C_TABLE));
+            t->db = mem_strdup(db_result_text(r, C_SCHEMA));
+            t->name = mem_strdup(db_result_text(r, C_TABLE));
         }
         struct column *column = &t->columns[t->ncolumns++];
 
@@ -229,7 +222,7 @@ static bool part_is_usable(const struct table *t, const struct db_result *r, con
 
     *ret_column = name != NULL ? table_column(t, name) : NULL;
     return *ret_column != NULL && !(*ret_column)->nullable && db_result_get(r, S_SUB_PART, NULL) == NULL &&
-           strcmp(text_of(r, S_TYPE), "BTREE") == 0;
+           strcmp(db_result_text(r, S_TYPE), "BTREE") == 0;
 }
 
 static void mark_unique(struct table *t, const struct db_result *r)
@@ -260,7 +253,7 @@ static bool load_keys(struct dbconn *c, struct table *t, struct err *err)
         return false;
     t->keys = mem_zalloc(db_result_rows(r) + 1, sizeof *t->keys);
     while (db_result_next(r)) {
-        const char *index = text_of(r, S_INDEX);
+        const char *index = db_result_text(r, S_INDEX);
         const struct column *column;
 
         if (current == NULL || strcmp(current, index) != 0) {
@@ -314,7 +307,7 @@ static bool load_one(struct dbconn *c, const char *sql, struct db_result **ret_r
 
 static bool is_on(const struct db_result *r, size_t column)
 {
-    return strcmp(text_of(r, column), "1") == 0 || strcmp(text_of(r, column), "ON") == 0;
+    return strcmp(db_result_text(r, column), "1") == 0 || strcmp(db_result_text(r, column), "ON") == 0;
 }
 
 static bool no_binlog(struct err *err)
@@ -363,9 +356,9 @@ static bool load_mariadb_gtids(struct dbconn *c, struct pos *pos, struct err *er
 
     if (!load_one(c, "SELECT @@log_bin, @@gtid_binlog_pos, @@server_id", &r, err))
         return false;
-    bool ok = is_on(r, 0) ? pos_parse_gtids(pos, text_of(r, 1), err) : no_binlog(err);
+    bool ok = is_on(r, 0) ? pos_parse_gtids(pos, db_result_text(r, 1), err) : no_binlog(err);
 
-    pos_set_server(pos, text_of(r, 2));
+    pos_set_server(pos, db_result_text(r, 2));
     db_result_free(r);
     return ok;
 }
@@ -404,7 +397,7 @@ static bool mariadb_position(struct dbconn *c, struct pos *pos, struct err *err)
 
 static bool is_gtid_mode(const struct db_result *r, size_t column)
 {
-    return strcmp(text_of(r, column), "ON") == 0;
+    return strcmp(db_result_text(r, column), "ON") == 0;
 }
 
 /* A GTID becomes executed a moment after its rows are seen, so the set may lack what the file has, never the other
@@ -420,8 +413,8 @@ static bool mysql_position(struct dbconn *c, bool with_gtids, struct pos *pos, s
     bool ok = is_on(r, 0) ? true : no_binlog(err);
 
     if (ok && gtids && with_gtids)
-        ok = pos_parse_gtids(pos, text_of(r, 3), err);
-    pos_set_server(pos, text_of(r, 1));
+        ok = pos_parse_gtids(pos, db_result_text(r, 3), err);
+    pos_set_server(pos, db_result_text(r, 1));
     db_result_free(r);
     ok = ok && load_file(c, pos, &denied, err);
     if (ok && denied)
