@@ -176,16 +176,21 @@ class Kind:
 
     def make_data(self, datadir):
         """A new data folder: root@localhost gets in without a password."""
+        # A MariaDB that starts removes all temporary tables that it finds, those of others too.
+        with tempfile.TemporaryDirectory(prefix="twinlog-") as tmpdir:
+            self._make_data(datadir, [*self._files(), f"--tmpdir={tmpdir}"])
+
+    def _make_data(self, datadir, options):
         if self.is_mysql:
-            self._run([*self.server_command(datadir), "--initialize-insecure", *self._files()])
+            self._run([*self.server_command(datadir), "--initialize-insecure", *options])
         elif self.prefix is None:
             # The script's own way, which works for the host's server alone.
             user = ["--user=root"] if os.geteuid() == 0 else []
             self._run(["mariadb-install-db", "--no-defaults", f"--datadir={datadir}", "--skip-test-db",
-                       "--auth-root-authentication-method=normal", *user, *self._files()])
+                       "--auth-root-authentication-method=normal", *user, *options])
         else:
             os.makedirs(os.path.join(datadir, "mysql"))
-            self._run([*self.server_command(datadir), "--bootstrap", *self._files()], self._system_tables())
+            self._run([*self.server_command(datadir), "--bootstrap", *options], self._system_tables())
 
     def _files(self):
         shaping = MARIADB_FILES if not self.is_mysql else {}
