@@ -69,6 +69,8 @@ run()
     shift 2
     if [[ $# -eq 0 ]]; then mapfile -t targets < <(all_targets); else targets=("$@"); fi
     mkdir -p "$found"
+    printf '%s\n' "$$" >"$found/run.pid" # for who wants to stop it
+    trap 'rm -f "$found/run.pid"' EXIT
     for target in "${targets[@]}"; do
         [[ -x $programs/fuzz_$target ]] || {
             printf 'there is no fuzz target %s; there are: %s\n' "$target" "$(all_targets | xargs)" >&2

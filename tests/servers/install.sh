@@ -1,6 +1,7 @@
 #!/bin/bash
 #
 # install.sh KIND FOLDER - makes a server that this Debian does not have, in a folder of its own.
+# install.sh --check KIND FOLDER - ends with 1 if that is still to be done.
 #
 #   mysql-9.7       Debian sid's mysql-server-core and mysql-client-core
 #   mariadb-11.8    Debian trixie's mariadb-server-core and mariadb-client-core
@@ -10,7 +11,7 @@
 # lists and a package database of its own, so that those of the machine stay as they are, and no
 # privilege is needed. The programs run by the loader of the folder; see tests/support/servers.py.
 #
-# Does nothing where FOLDER is complete. TWINLOG_DEBIAN names another archive.
+# Does nothing where FOLDER is complete; one that was made of other packages is made again. TWINLOG_DEBIAN names another archive.
 
 set -euo pipefail
 
@@ -25,7 +26,12 @@ die()
 
 # ---- What is asked for ----
 
-[[ $# -eq 2 ]] || die "usage: install.sh mysql-9.7|mariadb-11.8 FOLDER"
+check=no
+if [[ ${1-} == --check ]]; then
+    check=yes
+    shift
+fi
+[[ $# -eq 2 ]] || die "usage: install.sh [--check] mysql-9.7|mariadb-11.8 FOLDER"
 kind=$1
 case $kind in
 mysql-*) suite=sid packages=(mysql-server-core mysql-client-core) alone=() server=usr/sbin/mysqld ;;
@@ -35,13 +41,24 @@ mariadb-*)
     ;;
 *) die "no server $kind: mysql-9.7 or mariadb-11.8" ;;
 esac
+made_of="$suite ${packages[*]} ${alone[*]-}"
+
+is_complete() # folder
+{
+    [[ -e $1/.complete && $(sed -n 2p "$1/.complete") == "$made_of" ]]
+}
+
+if [[ $check == yes ]]; then
+    is_complete "$2" && exit 0 || exit 1
+fi
 mkdir -p "$2"
 folder=$(realpath "$2")
 
 # Two runs at once: the second finds the work done.
 exec 9>"$folder.lock"
 flock 9
-[[ ! -e $folder/.complete ]] || exit 0
+is_complete "$folder" && exit 0
+[[ ! -e $folder/.complete ]] || find "$folder" -mindepth 1 -delete # made of other packages
 [[ -z $(ls -A "$folder") ]] || die "$folder is neither empty nor a server made by this script: remove it"
 
 for tool in apt-get dpkg dpkg-deb tar; do
@@ -145,7 +162,7 @@ found=$(version)
 [[ -n $found ]] || die "the server of $kind does not run here"
 [[ $found == "${kind#*-}".* ]] ||
     die "Debian $suite has version $found now, and the tests are for $kind: they have to name the new one"
-printf '%s\n' "$found" >"$new/.complete"
+printf '%s\n%s\n' "$found" "$made_of" >"$new/.complete"
 chmod 755 "$new"
 rmdir "$folder"
 mv -T "$new" "$folder"

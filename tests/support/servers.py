@@ -143,7 +143,7 @@ class Kind:
         return "MySQL" if self.name.startswith("mysql") else "MariaDB"
 
     def ensure_installed(self):
-        if self.prefix is None or os.path.exists(os.path.join(self.prefix, ".complete")):
+        if self.prefix is None:
             return
         done = subprocess.run([INSTALL, self.name, self.prefix], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
