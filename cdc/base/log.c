@@ -11,6 +11,7 @@
 #include "cdc/base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -63,11 +64,30 @@ static void set_part(char *to, size_t size, const char *from)
     to[len] = '\0';
 }
 
+/* For top -H, perf and gdb. The process keeps its name, which is its first thread's. */
+static void name_thread(void)
+{
+    char name[16]; /* the kernel's limit */
+
+    if (gettid() == getpid())
+        return;
+    size_t n = strnlen(context.thread, sizeof name - 1);
+    memcpy(name, context.thread, n);
+    name[n] = '\0';
+    if (n + 1 < sizeof name && context.link[0] != '\0') {
+        name[n++] = '-';
+        set_part(name + n, sizeof name - n, context.link);
+    }
+    pthread_setname_np(pthread_self(), name);
+}
+
 void log_context(const char *thread, const char *link_direction, const char *position)
 {
     set_part(context.thread, sizeof context.thread, thread);
     set_part(context.link, sizeof context.link, link_direction);
     set_part(context.position, sizeof context.position, position);
+    if (thread != NULL)
+        name_thread();
 }
 
 const char *log_context_print(char *out, size_t size)

@@ -22,7 +22,8 @@ void log_set_level(enum log_level level); /* from any thread (SIGHUP) */
 bool log_enabled(enum log_level level);
 
 /* What stands in front of this thread's lines from now on; copied (shortened
- * to 31, 95 and 127 bytes). NULL keeps what was set before, "" clears it. */
+ * to 31, 95 and 127 bytes). NULL keeps what was set before, "" clears it. A
+ * thread's name is also the system's name of it, as "reader-auth". */
 void log_context(const char *thread, const char *link_direction, const char *position);
 /* This thread's name and its link and direction, as they stand in its lines. Returns out. */
 const char *log_context_print(char *out, size_t size);

@@ -256,6 +256,29 @@ static void rows_have_names(void **state)
     log_setup(LOG_INFO, LOG_TEXT, LOG_KEYS_PLAIN);
 }
 
+static void *tell_name(void *arg)
+{
+    log_context("reader", "a-long-server-name", "");
+    pthread_getname_np(pthread_self(), arg, 16);
+    log_context(NULL, NULL, "bin.1:4");
+    return NULL;
+}
+
+static void system_knows_names(void **state)
+{
+    char before[16], after[16], of_thread[16];
+    pthread_t thread;
+    (void)state;
+
+    pthread_getname_np(pthread_self(), before, sizeof before);
+    log_context("main", "", "");
+    pthread_getname_np(pthread_self(), after, sizeof after);
+    assert_string_equal(after, before); /* the process's own */
+    assert_int_equal(pthread_create(&thread, NULL, tell_name, of_thread), 0);
+    pthread_join(thread, NULL);
+    assert_string_equal(of_thread, "reader-a-long-s");
+}
+
 /* FIPS 180-2, appendix B */
 static void sha256_vectors(void **state)
 {
@@ -288,6 +311,7 @@ int main(void)
         cmocka_unit_test(context_cannot_forge_either),
         cmocka_unit_test(any_bytes_make_one_line),
         cmocka_unit_test(threads_keep_their_own_context),
+        cmocka_unit_test(system_knows_names),
         cmocka_unit_test(rows_have_names),
         cmocka_unit_test(sha256_vectors),
     };
