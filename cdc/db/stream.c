@@ -586,10 +586,10 @@ static bool read_format(struct stream *s, const uint8_t *event, size_t len, stru
 static bool check_event(struct stream *s, const uint8_t *event, size_t *len, struct err *err)
 {
     uint8_t type = event[4];
-    bool fits = *len >= HEADER_BYTES + CRC_BYTES + 1;
+    bool fits = *len >= HEADER_BYTES + CRC_BYTES; /* a STOP has no body */
 
     if (type == EVENT_FORMAT_DESCRIPTION) {
-        if (!fits)
+        if (*len < HEADER_BYTES + CRC_BYTES + 1)
             return malformed(s, "event too short", err);
         if (!read_format(s, event, *len, err))
             return false;

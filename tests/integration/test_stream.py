@@ -64,6 +64,21 @@ def test_a_log_that_is_written_in_another_way(running, way):
 
 
 @pytest.mark.kinds
+def test_a_file_that_a_shutdown_ended_before_it_was_read(running):
+    """Its last event, STOP, is a header alone."""
+    running.insert("left", 1)
+    running.settle()
+    running.daemon.stop()
+    for n, side in enumerate(SIDES):
+        running.insert(side, n + 2)
+        running.servers[side].stop()
+        running.servers[side].start()
+    running.daemon.start()
+    running.settle()
+    assert [server["reconnects"] for server in running.daemon.status()["servers"].values()] == [0, 0]
+
+
+@pytest.mark.kinds
 @pytest.mark.parametrize("ends", [["XA PREPARE 'x'", "XA COMMIT 'x'"], ["XA PREPARE 'x'", "XA ROLLBACK 'x'"],
                                   ["XA COMMIT 'x' ONE PHASE"]], ids=["commit", "rollback", "one phase"])
 def test_rows_of_an_xa_transaction_count_when_it_commits(running, ends):
