@@ -53,7 +53,8 @@ homes_of() # header
     libconfig.h) echo "config" ;;
     microhttpd.h | curl/*) echo "cdc/service" ;;
     jansson.h) echo "cdc/service cdc/cli" ;;
-    zlib.h) echo "cdc/db cdc/binlog" ;; # the checksums of events; compressed events
+    libdeflate.h) echo "cdc/db" ;; # the checksums of events
+    zlib.h) echo "cdc/binlog" ;;   # compressed events
     zstd.h) echo "cdc/binlog" ;;
     iconv.h) echo "cdc/model" ;;
     esac

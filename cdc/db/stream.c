@@ -38,10 +38,10 @@
 #include "cdc/db/stream.h"
 
 #include <inttypes.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "cdc/base/mem.h"
 #include "cdc/db/dbconn_int.h"
@@ -568,7 +568,7 @@ static bool malformed(struct stream *s, const char *what, struct err *err)
 
 static bool crc_is_good(const uint8_t *event, size_t len)
 {
-    return crc32(crc32(0, NULL, 0), event, (uInt)(len - CRC_BYTES)) == get_u32(event + len - CRC_BYTES);
+    return libdeflate_crc32(0, event, len - CRC_BYTES) == get_u32(event + len - CRC_BYTES);
 }
 
 /* The algorithm of what follows. The checksum of the event itself holds only if there is one. */
