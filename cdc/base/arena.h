@@ -9,7 +9,7 @@
 struct arena_block;
 struct arena {
     struct arena_block *head;
-    size_t bytes; /* handed to us by malloc so far */
+    size_t bytes; /* of memory so far, malloc's own among them */
 };
 
 void arena_init(struct arena *a);

@@ -9,10 +9,13 @@
 #define LENGTH_BYTES 4
 #define PRINT_BYTES 200 /* of a key in a log line, about */
 
+/* In its own arena, so that most transactions are one piece of memory. */
 struct tx *tx_new(void)
 {
-    struct tx *tx = mem_zalloc(1, sizeof *tx);
-    arena_init(&tx->arena);
+    struct arena arena;
+    arena_init(&arena);
+    struct tx *tx = arena_zalloc(&arena, sizeof *tx);
+    tx->arena = arena;
     return tx;
 }
 
@@ -20,9 +23,10 @@ void tx_free(struct tx *tx)
 {
     if (tx == NULL)
         return;
-    arena_done(&tx->arena);
-    pos_done(&tx->pos);
-    free(tx);
+    struct arena arena = tx->arena;
+    if (!tx->pos_is_inside)
+        pos_done(&tx->pos);
+    arena_done(&arena);
 }
 
 /* The arena cannot take back the old array; doubling keeps that below the size
@@ -42,7 +46,39 @@ struct change *tx_add_change(struct tx *tx)
     return c;
 }
 
-size_t tx_bytes(const struct tx *tx) { return sizeof *tx + tx->arena.bytes + pos_bytes(&tx->pos); }
+static void *copy_in(struct arena *arena, const void *from, size_t bytes)
+{
+    return bytes > 0 ? memcpy(arena_alloc(arena, bytes), from, bytes) : NULL;
+}
+
+static char *copy_text_in(struct arena *arena, const char *text)
+{
+    return text != NULL ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+void tx_set_pos(struct tx *tx, const struct pos *pos)
+{
+    assert(pos_is_unset(&tx->pos));
+    struct gtid_set set = {copy_in(&tx->arena, pos->set.sources, pos->set.nsources * sizeof *set.sources),
+                           pos->set.nsources};
+    for (size_t i = 0; i < set.nsources; i++)
+        set.sources[i].ranges = copy_in(&tx->arena, pos->set.sources[i].ranges,
+                                        set.sources[i].nranges * sizeof(struct gtid_range));
+    tx->pos = (struct pos){
+        .server = copy_text_in(&tx->arena, pos->server),
+        .file = copy_text_in(&tx->arena, pos->file),
+        .offset = pos->offset,
+        .gtids = copy_in(&tx->arena, pos->gtids, pos->ngtids * sizeof *pos->gtids),
+        .ngtids = pos->ngtids,
+        .set = set,
+    };
+    tx->pos_is_inside = true;
+}
+
+size_t tx_bytes(const struct tx *tx)
+{
+    return tx->arena.bytes + (tx->pos_is_inside ? 0 : pos_bytes(&tx->pos));
+}
 
 static void write_length(char *to, uint32_t n)
 {

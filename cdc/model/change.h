@@ -33,8 +33,9 @@ struct change {
 
 /* A transaction of the source, or a part of a large one, as one link sees it. */
 struct tx {
-    struct arena arena; /* everything below dies with it */
+    struct arena arena; /* this and everything below dies with it */
     struct pos pos;     /* rows_done == 0: the end of the transaction; else its beginning */
+    bool pos_is_inside; /* tx_set_pos(): nothing of pos may be changed or moved away any more */
     uint64_t rows_done; /* a part: row images of the transaction that are done after this part */
     uint64_t marker;    /* the highest marker id of this link and side in it, 0 if none */
     bool echo;          /* written by this link: no changes */
@@ -51,7 +52,9 @@ struct tx {
 struct tx *tx_new(void);
 void tx_free(struct tx *tx);                 /* NULL is fine */
 struct change *tx_add_change(struct tx *tx); /* zeroed */
-size_t tx_bytes(const struct tx *tx);        /* what it costs in a queue */
+/* Sets pos, once, to a copy in the transaction's own memory. */
+void tx_set_pos(struct tx *tx, const struct pos *pos);
+size_t tx_bytes(const struct tx *tx); /* what it costs in a queue */
 
 /* Builds the key of a row of the link. False if a key value is not VALUE_SET. */
 bool key_of(const struct link *link, const struct value *row, struct arena *arena, struct key *ret_key);

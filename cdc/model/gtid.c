@@ -29,12 +29,38 @@ static struct gtid_range *copy_ranges(const struct gtid_source *from)
     return ranges;
 }
 
+static bool has_shape(const struct gtid_set *a, const struct gtid_set *b)
+{
+    if (a->nsources != b->nsources)
+        return false;
+    for (size_t i = 0; i < a->nsources; i++)
+        if (a->sources[i].nranges != b->sources[i].nranges)
+            return false;
+    return true;
+}
+
+/* From one transaction to the next a number changes, and no memory is needed. */
+static void copy_numbers(struct gtid_set *to, const struct gtid_set *from)
+{
+    for (size_t i = 0; i < from->nsources; i++) {
+        struct gtid_range *ranges = to->sources[i].ranges;
+
+        memcpy(ranges, from->sources[i].ranges, from->sources[i].nranges * sizeof *ranges);
+        to->sources[i] = from->sources[i];
+        to->sources[i].ranges = ranges;
+    }
+}
+
 void gtid_set_copy(struct gtid_set *to, const struct gtid_set *from)
 {
     struct gtid_set copy = {NULL, 0};
 
     if (to == from)
         return;
+    if (has_shape(to, from)) {
+        copy_numbers(to, from);
+        return;
+    }
     if (from->nsources > 0)
         copy.sources = mem_zalloc(from->nsources, sizeof *copy.sources);
     for (; copy.nsources < from->nsources; copy.nsources++) {

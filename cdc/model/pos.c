@@ -17,24 +17,31 @@ void pos_done(struct pos *p)
     *p = (struct pos)POS_INIT;
 }
 
+/* Positions follow each other in one file of one server, most of them: a text that is the same stays where it is. */
+static void set_text(char **to, const char *text, size_t len)
+{
+    if (text != NULL && *to != NULL && strlen(*to) == len && memcmp(*to, text, len) == 0)
+        return;
+    char *copy = text != NULL ? mem_strndup(text, len) : NULL;
+    free(*to);
+    *to = copy;
+}
+
 void pos_copy(struct pos *to, const struct pos *from)
 {
     if (to == from)
         return;
-    struct pos copy = POS_INIT;
-    if (from->server != NULL)
-        copy.server = mem_strdup(from->server);
-    if (from->file != NULL)
-        copy.file = mem_strdup(from->file);
-    copy.offset = from->offset;
-    if (from->ngtids > 0) {
-        copy.gtids = mem_zalloc(from->ngtids, sizeof *copy.gtids);
-        memcpy(copy.gtids, from->gtids, from->ngtids * sizeof *copy.gtids);
-        copy.ngtids = from->ngtids;
+    set_text(&to->server, from->server, from->server != NULL ? strlen(from->server) : 0);
+    set_text(&to->file, from->file, from->file != NULL ? strlen(from->file) : 0);
+    to->offset = from->offset;
+    if (to->ngtids != from->ngtids) {
+        free(to->gtids);
+        to->gtids = from->ngtids > 0 ? mem_alloc(from->ngtids * sizeof *to->gtids) : NULL;
+        to->ngtids = from->ngtids;
     }
-    gtid_set_copy(&copy.set, &from->set);
-    pos_done(to);
-    *to = copy;
+    if (from->ngtids > 0)
+        memcpy(to->gtids, from->gtids, from->ngtids * sizeof *to->gtids);
+    gtid_set_copy(&to->set, &from->set);
 }
 
 void pos_move(struct pos *to, struct pos *from)
@@ -85,22 +92,12 @@ void pos_set_server(struct pos *p, const char *server)
 {
     if (server != NULL && *server == '\0')
         server = NULL;
-    if (server == p->server || (server != NULL && p->server != NULL && strcmp(server, p->server) == 0))
-        return; /* as for most transactions */
-    char *copy = server != NULL ? mem_strdup(server) : NULL;
-
-    free(p->server);
-    p->server = copy;
+    set_text(&p->server, server, server != NULL ? strlen(server) : 0);
 }
 
 void pos_set_file(struct pos *p, const char *file, size_t len, uint64_t offset)
 {
-    /* The reader calls this for every transaction of one file. */
-    if (p->file == NULL || strlen(p->file) != len || memcmp(p->file, file, len) != 0) {
-        char *copy = mem_strndup(file, len);
-        free(p->file);
-        p->file = copy;
-    }
+    set_text(&p->file, file, len);
     p->offset = offset;
 }
 

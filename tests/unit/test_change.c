@@ -287,6 +287,39 @@ static void transactions_grow(void **state)
     tx_free(NULL);
 }
 
+/* It is the transaction's own, whatever becomes of the one that was copied. */
+static void transactions_have_positions(void **state)
+{
+    static const char *const texts[] = {"", "0-1-155,1-2-7",
+                                        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:8:tag:3,"
+                                        "4e11fa47-71ca-11e1-9e33-c80aa9429562:1-9"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct pos pos = POS_INIT, expected = POS_INIT;
+        struct err err = ERR_INIT;
+        struct tx *tx = tx_new();
+        assert_true(pos_parse_gtids(&pos, texts[i], &err));
+        pos_set_file(&pos, "bin.000042", 10, 4711);
+        pos_set_server(&pos, i > 0 ? "1" : NULL);
+        pos_copy(&expected, &pos);
+        tx_set_pos(tx, &pos);
+        pos_set_file(&pos, "bin.000043", 10, 4);
+        if (pos.ngtids > 0)
+            pos.gtids[0].seq = 1;
+        if (pos.set.nsources > 0)
+            pos.set.sources[0].ranges[0].last = 1;
+        pos_done(&pos);
+        assert_true(pos_equal(&tx->pos, &expected) && pos_equal(&expected, &tx->pos));
+        assert_string_equal(tx->pos.file, "bin.000042");
+        assert_int_equal(tx->pos.offset, 4711);
+        assert_true(i > 0 ? strcmp(tx->pos.server, "1") == 0 : tx->pos.server == NULL);
+        assert_int_equal(tx_bytes(tx), tx->arena.bytes);
+        tx_free(tx);
+        pos_done(&expected);
+    }
+}
+
 /* Every part of a half-built link may be missing. */
 static void links_are_freed(void **state)
 {
@@ -322,6 +355,7 @@ int main(void)
         cmocka_unit_test(long_keys_are_cut),
         cmocka_unit_test(rows_are_compared_in_every_field),
         cmocka_unit_test(transactions_grow),
+        cmocka_unit_test(transactions_have_positions),
         cmocka_unit_test(links_are_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,43 @@ static void file_is_shortened(void **state)
     assert_string_equal(pos_print_file(&p, out, sizeof out), "");
 }
 
+/* Into one that holds something else: of the same size, of another, or nothing. */
+static void copies_replace_what_was_there(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "0-1-155",
+        "0-1-156",
+        "1-1-7,2-2-8",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5",
+        "4e11fa47-71ca-11e1-9e33-c80aa9429562:1-6",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:8",
+        "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5,4e11fa47-71ca-11e1-9e33-c80aa9429562:1-6"};
+    static const char *const files[] = {NULL, "bin.000001", "bin.000002", "b.1"};
+    const size_t ntexts = sizeof texts / sizeof *texts, n = ntexts * 4;
+    (void)state;
+
+    for (size_t i = 0; i < n * n; i++) {
+        struct pos p[2] = {POS_INIT, POS_INIT};
+        for (size_t k = 0; k < 2; k++) {
+            size_t which = k == 0 ? i / n : i % n;
+            const char *file = files[which / ntexts];
+            assert_true(pos_parse_gtids(&p[k], texts[which % ntexts], NULL));
+            if (file != NULL)
+                pos_set_file(&p[k], file, strlen(file), which);
+            pos_set_server(&p[k], file);
+        }
+        pos_copy(&p[0], &p[1]);
+        assert_true(pos_equal(&p[0], &p[1]) && gtid_set_equal(&p[0].set, &p[1].set));
+        assert_true(p[0].offset == p[1].offset && (p[0].file == NULL) == (p[1].file == NULL) &&
+                    (p[0].server == NULL) == (p[1].server == NULL));
+        assert_true(p[0].file == NULL || (p[0].file != p[1].file && strcmp(p[0].file, p[1].file) == 0));
+        assert_int_equal(pos_bytes(&p[0]), pos_bytes(&p[1]));
+        pos_done(&p[0]);
+        pos_done(&p[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +333,7 @@ int main(void)
         cmocka_unit_test(equality),
         cmocka_unit_test(the_earlier_of_two),
         cmocka_unit_test(minimum_is_what_both_have),
+        cmocka_unit_test(copies_replace_what_was_there),
         cmocka_unit_test(file_is_shortened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
