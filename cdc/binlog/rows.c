@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <zlib.h>
 
 #include "cdc/base/buf.h"
@@ -372,15 +371,44 @@ static bool put_decimal(const struct decode *d)
     return n > 0 ? put_copy(d, text, n) : unreadable(d, "malformed DECIMAL");
 }
 
-/* Appends the fraction without its trailing zeros. */
-static int add_fraction(char *text, int n, unsigned us)
+/* At least so many digits. Times are in most rows, several of them: snprintf() would be the larger part of decoding.
+ * Returns the end. */
+static char *add_digits(char *to, unsigned v, unsigned width)
+{
+    char digits[16];
+    unsigned n = 0;
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    while (n < width)
+        digits[n++] = '0';
+    while (n > 0)
+        *to++ = digits[--n];
+    return to;
+}
+
+/* "2026-01-05", "10:11:12" */
+static char *add_three(char *to, unsigned first, unsigned width, char between, unsigned second,
+                       unsigned third)
+{
+    to = add_digits(to, first, width);
+    *to++ = between;
+    to = add_digits(to, second, 2);
+    *to++ = between;
+    return add_digits(to, third, 2);
+}
+
+/* The fraction without its trailing zeros. */
+static char *add_fraction(char *to, unsigned us)
 {
     if (us == 0)
-        return n;
-    n += snprintf(text + n, 8, ".%06u", us % 1000000);
-    while (text[n - 1] == '0')
-        n--;
-    return n;
+        return to;
+    *to++ = '.';
+    to = add_digits(to, us % 1000000, 6);
+    while (to[-1] == '0')
+        to--;
+    return to;
 }
 
 /* digits 1-2: one byte of hundredths; 3-4: two bytes of ten-thousandths; 5-6: three bytes of millionths. */
@@ -394,17 +422,18 @@ static bool put_date(const struct decode *d)
 {
     unsigned v = (unsigned)little(d); /* day 5 bits, month 4, year 15 */
     char text[24];
-    int n = snprintf(text, sizeof(text), "%04u-%02u-%02u", v >> 9, v >> 5 & 15, v & 31);
-    return put_copy(d, text, (size_t)n);
+    const char *end = add_three(text, v >> 9, 4, '-', v >> 5 & 15, v & 31);
+    return put_copy(d, text, (size_t)(end - text));
 }
 
 static bool put_hms(const struct decode *d, bool negative, unsigned hour, unsigned minute, unsigned second,
                     unsigned us)
 {
-    char text[48];
-    int n = snprintf(text, sizeof(text), "%s%02u:%02u:%02u", negative ? "-" : "", hour, minute, second);
-    n = add_fraction(text, n, us);
-    return put_copy(d, text, (size_t)n);
+    char text[48], *to = text;
+    if (negative)
+        *to++ = '-';
+    to = add_fraction(add_three(to, hour, 2, ':', minute, second), us);
+    return put_copy(d, text, (size_t)(to - text));
 }
 
 /* Old: HHMMSS as a signed number of three bytes. */
@@ -432,11 +461,10 @@ static bool put_time2(const struct decode *d)
 static bool put_datetime(const struct decode *d, unsigned year, unsigned month, unsigned day, unsigned hour,
                          unsigned minute, unsigned second, unsigned us)
 {
-    char text[80];
-    int n = snprintf(text, sizeof(text), "%04u-%02u-%02u %02u:%02u:%02u", year, month, day, hour, minute,
-                     second);
-    n = add_fraction(text, n, us);
-    return put_copy(d, text, (size_t)n);
+    char text[96], *to = add_three(text, year, 4, '-', month, day);
+    *to++ = ' ';
+    to = add_fraction(add_three(to, hour, 2, ':', minute, second), us);
+    return put_copy(d, text, (size_t)(to - text));
 }
 
 /* Old: YYYYMMDDhhmmss as a number of eight bytes. */
@@ -462,6 +490,20 @@ static bool put_datetime2(const struct decode *d)
                         (unsigned)(v >> 6 & 63), (unsigned)(v & 63), us);
 }
 
+/* The Gregorian calendar of days since 1970. A year begins in March here, so that the leap day is its last.
+ * gmtime_r() takes a lock, whoever else may be at it. */
+static void date_of_days(unsigned days, unsigned *ret_year, unsigned *ret_month, unsigned *ret_day)
+{
+    unsigned since = days + 719468; /* 0000-03-01 */
+    unsigned era = since / 146097, day_of_era = since % 146097;
+    unsigned year = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    unsigned day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    unsigned month = (5 * day_of_year + 2) / 153;
+    *ret_day = day_of_year - (153 * month + 2) / 5 + 1;
+    *ret_month = month < 10 ? month + 3 : month - 9;
+    *ret_year = era * 400 + year + (*ret_month <= 2);
+}
+
 /* Seconds since 1970: four bytes, little-endian in the old type. Unsigned, as MariaDB has used them since
  * 11.5. */
 static bool put_timestamp(const struct decode *d)
@@ -471,18 +513,16 @@ static bool put_timestamp(const struct decode *d)
     unsigned us = old ? 0 : fraction_us(big(d->data + 4, d->len - 4), d->type->meta);
     if (seconds == 0 && us == 0)
         return put(d, "0000-00-00 00:00:00", 19);
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    return put_datetime(d, (unsigned)tm.tm_year + 1900, (unsigned)tm.tm_mon + 1, (unsigned)tm.tm_mday,
-                        (unsigned)tm.tm_hour, (unsigned)tm.tm_min, (unsigned)tm.tm_sec, us);
+    unsigned year, month, day, second = (unsigned)(seconds % 86400);
+    date_of_days((unsigned)(seconds / 86400), &year, &month, &day);
+    return put_datetime(d, year, month, day, second / 3600, second / 60 % 60, second % 60, us);
 }
 
 static bool put_year(const struct decode *d)
 {
-    char text[8];
-    int n = snprintf(text, sizeof(text), "%04u", d->data[0] == 0 ? 0u : 1900u + d->data[0]);
-    return put_copy(d, text, (size_t)n);
+    char text[16];
+    const char *end = add_digits(text, d->data[0] == 0 ? 0u : 1900u + d->data[0], 4);
+    return put_copy(d, text, (size_t)(end - text));
 }
 
 static bool put_enum(const struct decode *d)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -185,6 +186,33 @@ static void test_samples(void **state)
     }
 }
 
+/* Each day that four bytes of seconds reach, as the C library has it. */
+static void test_every_day(void **state)
+{
+    (void)state;
+    for (uint32_t day = 0; day <= UINT32_MAX / 86400; day++) {
+        uint32_t seconds = day * 86400 + (day * 7919 + 1) % (day < UINT32_MAX / 86400 ? 86400 : 23295);
+        const char bytes[4] = {(char)(seconds >> 24), (char)(seconds >> 16), (char)(seconds >> 8),
+                               (char)seconds};
+        const struct sample s = {.type = ROWS_TIMESTAMP2, .column = &as_timestamp, .bytes = bytes, .len = 4};
+        struct arena arena;
+        struct value v;
+        struct err err = ERR_INIT;
+        struct tm tm;
+        char expected[32];
+        time_t t = (time_t)seconds;
+        arena_init(&arena);
+        uint8_t *image = image_of(&s);
+        assert_true(read_one(&s, image, 5, &v, &arena, &err));
+        gmtime_r(&t, &tm);
+        strftime(expected, sizeof expected, "%Y-%m-%d %H:%M:%S", &tm);
+        assert_int_equal(v.len, strlen(expected));
+        assert_memory_equal(v.data, expected, v.len);
+        free(image);
+        arena_done(&arena);
+    }
+}
+
 /* Three MiB could inflate to more than a server lets a value be: nothing is allocated for such a claim. */
 static void test_compressed_claim(void **state)
 {
@@ -355,9 +383,10 @@ static void test_table_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples), cmocka_unit_test(test_compressed_claim),
-        cmocka_unit_test(test_cuts),    cmocka_unit_test(test_null_missing_and_skipped),
-        cmocka_unit_test(test_columns), cmocka_unit_test(test_table_check),
+        cmocka_unit_test(test_samples),   cmocka_unit_test(test_compressed_claim),
+        cmocka_unit_test(test_cuts),      cmocka_unit_test(test_null_missing_and_skipped),
+        cmocka_unit_test(test_columns),   cmocka_unit_test(test_table_check),
+        cmocka_unit_test(test_every_day),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
