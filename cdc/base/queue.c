@@ -99,9 +99,9 @@ static void *shift(struct queue *q)
 enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, size_t bytes,
                             uint32_t timeout_ms)
 {
-    const struct timespec deadline = wait_deadline(timeout_ms);
+    struct timespec deadline;
     enum queue_result result;
-    bool in_time = true;
+    bool in_time = timeout_ms > 0, waits = false;
 
     pthread_mutex_lock(&q->lock);
     for (;;) {
@@ -123,7 +123,10 @@ enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, si
             result = QUEUE_TIMEOUT;
             break;
         }
-        in_time = timeout_ms > 0 && wait_until(&q->changed, &q->lock, &deadline);
+        if (!waits) /* rarely: the clock is not read for nothing */
+            deadline = wait_deadline(timeout_ms);
+        waits = true;
+        in_time = wait_until(&q->changed, &q->lock, &deadline);
     }
     pthread_mutex_unlock(&q->lock);
     return result;
@@ -132,8 +135,8 @@ enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, si
 /* Waits until there is an item number i. With the lock held. */
 static enum queue_result wait_for_item(struct queue *q, size_t i, uint32_t timeout_ms)
 {
-    const struct timespec deadline = wait_deadline(timeout_ms);
-    bool in_time = timeout_ms > 0;
+    struct timespec deadline;
+    bool in_time = timeout_ms > 0, waits = false;
 
     for (;;) {
         if (q->count > i)
@@ -147,6 +150,9 @@ static enum queue_result wait_for_item(struct queue *q, size_t i, uint32_t timeo
             q->woken = false;
             return QUEUE_TIMEOUT;
         }
+        if (!waits)
+            deadline = wait_deadline(timeout_ms);
+        waits = true;
         in_time = wait_until(&q->changed, &q->lock, &deadline);
     }
 }
@@ -175,17 +181,23 @@ enum queue_result queue_peek(struct queue *q, size_t i, uint32_t timeout_ms, voi
     return result;
 }
 
+/* Many at a time, so that a waiting producer is woken once for them. */
 void queue_pop(struct queue *q, size_t n)
 {
-    for (; n > 0; n--) {
-        pthread_mutex_lock(&q->lock);
-        assert(q->count > 0);
-        void *item = shift(q);
+    void *items[256];
 
+    while (n > 0) {
+        size_t some = n < sizeof items / sizeof *items ? n : sizeof items / sizeof *items;
+
+        pthread_mutex_lock(&q->lock);
+        assert(q->count >= some);
+        for (size_t i = 0; i < some; i++)
+            items[i] = shift(q);
         pthread_cond_broadcast(&q->changed);
         pthread_mutex_unlock(&q->lock);
-        if (q->free_item != NULL)
-            q->free_item(item);
+        for (size_t i = 0; i < some && q->free_item != NULL; i++)
+            q->free_item(items[i]);
+        n -= some;
     }
 }
 

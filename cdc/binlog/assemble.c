@@ -47,6 +47,10 @@
  *
  * Rows are decoded into a scratch arena, mostly as pointers into the event, and
  * copied to the transaction's arena once it is known that they are a change.
+ *
+ * Cost. Most groups of a busy server concern no feed, and there may be hundreds of feeds. While all of them
+ * simply follow (calm), a group costs nothing for those that it does not touch: what a group leaves in a source is
+ * written only behind touch(), and its end looks at those sources alone. Tables are found by a hash of their names.
  */
 #include "cdc/binlog/assemble.h"
 
@@ -73,8 +77,10 @@ struct held {
 
 struct source {
     const struct link *link;
+    size_t name_len; /* of the link */
     enum side from;
-    const struct table *table; /* the link's: its names; the columns are the layout's */
+    const struct table *table;   /* the link's: its names; the columns are the layout's */
+    struct source *next_of_name; /* another feed that reads the same table */
     struct layout layout;
     struct err setup; /* why the columns cannot be read, or none */
 
@@ -91,6 +97,7 @@ struct source {
     uint64_t handed; /* row images of the next, or the open, group that need not be put again */
 
     /* of the open group */
+    bool touched;     /* stands in the list of those */
     bool passed_over; /* in `seen`, or only looked at */
     bool looked_at;   /* ahead of `seen` */
     bool done;        /* its last transaction has been put */
@@ -111,7 +118,7 @@ struct source {
 struct mapped {
     uint64_t table_id;
     enum echo_table control;
-    const struct table *table; /* any link's idea of a tracked table, for its name; NULL: nobody follows it */
+    struct source *first; /* of those that read the table; NULL: nobody follows it */
 };
 
 struct group {
@@ -133,15 +140,22 @@ struct assemble {
     char *state_database;
     struct source *sources;
     size_t nsources;
+    size_t nserved;
+    struct source **by_name; /* the first source of each table, by a hash of its name; a power of two */
+    size_t by_name_size;
+    struct source **touched; /* by the open group */
+    size_t ntouched;
+    bool calm; /* each served feed is level, looks not ahead and has nothing of the next group handed on */
 
     struct pos at;
-    struct pos from;  /* of this stream */
-    struct pos begin; /* of the open group: server, file and offset */
-    char *file;       /* that the stream is in; NULL: not known yet */
-    char *server;     /* whose it is */
-    bool by_file;     /* GTIDs, if there are any, are no part of positions */
-    bool level;       /* all served feeds are */
-    bool begin_again; /* all that was to be found ahead has been */
+    struct pos from;   /* of this stream */
+    struct pos begin;  /* of the open group: server, file and offset */
+    struct pos behind; /* of a transaction: kept for its memory */
+    char *file;        /* that the stream is in; NULL: not known yet */
+    char *server;      /* whose it is */
+    bool by_file;      /* GTIDs, if there are any, are no part of positions */
+    bool level;        /* all served feeds are */
+    bool begin_again;  /* all that was to be found ahead has been */
     uint64_t foreign_bytes;
     struct payload *payload;
     uint32_t payload_end; /* while events come out of one: the offset behind it */
@@ -160,9 +174,55 @@ struct assemble {
 static void source_init(struct source *s, const struct assemble_feed *feed)
 {
     const struct link *link = feed->link;
-    *s = (struct source){
-        .link = link, .from = feed->from, .table = link->table[feed->from], .setup = ERR_INIT};
+    *s = (struct source){.link = link,
+                         .name_len = strlen(link->name),
+                         .from = feed->from,
+                         .table = link->table[feed->from],
+                         .setup = ERR_INIT};
     layout_init(&s->layout, link, feed->from, &s->setup);
+}
+
+/* ---- tables by their names ---- */
+
+/* FNV-1a */
+static uint32_t hash_bytes(uint32_t h, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)data[i]) * 0x01000193u;
+    return h;
+}
+
+static bool is_name(const char *name, const char *data, size_t len)
+{
+    return strncmp(name, data, len) == 0 && name[len] == '\0';
+}
+
+/* Where the first source of the table stands, or would stand. */
+static struct source **place_by_name(const struct assemble *a, const char *db, size_t db_len,
+                                     const char *table, size_t table_len)
+{
+    uint32_t h = hash_bytes(hash_bytes(0x811c9dc5u, table, table_len), db, db_len);
+    for (size_t i = (h ^ h >> 15) & (a->by_name_size - 1);; i = (i + 1) & (a->by_name_size - 1)) {
+        const struct source *s = a->by_name[i];
+        if (s == NULL || (is_name(s->table->name, table, table_len) && is_name(s->table->db, db, db_len)))
+            return &a->by_name[i];
+    }
+}
+
+/* Those of one table in the order of the feeds. */
+static void index_sources(struct assemble *a)
+{
+    a->by_name_size = 16;
+    while (a->by_name_size < 4 * a->nsources)
+        a->by_name_size *= 2;
+    a->by_name = mem_zalloc(a->by_name_size, sizeof(struct source *));
+    for (size_t i = a->nsources; i > 0; i--) {
+        struct source *s = &a->sources[i - 1];
+        struct source **first = place_by_name(a, s->table->db, strlen(s->table->db), s->table->name,
+                                              strlen(s->table->name));
+        s->next_of_name = *first;
+        *first = s;
+    }
 }
 
 static void forget_held(struct source *s)
@@ -197,6 +257,8 @@ struct assemble *assemble_new(const struct assemble_options *options)
         if (a->sources[i].link->nfields > widest)
             widest = a->sources[i].link->nfields;
     }
+    index_sources(a);
+    a->touched = mem_zalloc(options->nfeeds + 1, sizeof(struct source *));
     arena_init(&a->scratch);
     for (size_t i = 0; i < 3; i++)
         a->row[i] = mem_zalloc(widest, sizeof(struct value));
@@ -214,6 +276,8 @@ void assemble_free(struct assemble *a)
     for (size_t i = 0; i < a->nsources; i++)
         source_done(&a->sources[i]);
     free(a->sources);
+    free(a->by_name);
+    free(a->touched);
     for (size_t i = 0; i < 2; i++)
         tablemap_done(&a->control_maps[i]);
     for (size_t i = 0; i < 3; i++)
@@ -226,6 +290,7 @@ void assemble_free(struct assemble *a)
     pos_done(&a->at);
     pos_done(&a->from);
     pos_done(&a->begin);
+    pos_done(&a->behind);
     payload_free(a->payload);
     free(a->file);
     free(a->server);
@@ -240,6 +305,17 @@ bool assemble_is_level(const struct assemble *a) { return a->level; }
 uint64_t assemble_foreign_bytes(const struct assemble *a) { return a->foreign_bytes; }
 
 bool assemble_serves(const struct assemble *a, size_t feed) { return a->sources[feed].served; }
+
+bool assemble_serves_any(const struct assemble *a) { return a->nserved > 0; }
+
+static void set_served(struct assemble *a, struct source *s, bool served)
+{
+    if (served && !s->served)
+        a->nserved++;
+    else if (!served && s->served)
+        a->nserved--;
+    s->served = served;
+}
 
 /* ---- where each feed stands ---- */
 
@@ -273,17 +349,47 @@ static void forget_group(struct source *s)
     s->rows = s->rows_at_savepoint = 0;
 }
 
+/* The open group is about to leave something in the source. The list is in the order of the feeds. */
+static void touch(struct assemble *a, struct source *s)
+{
+    if (s->touched)
+        return;
+    s->touched = true;
+    size_t i = a->ntouched++;
+    for (; i > 0 && a->touched[i - 1] > s; i--)
+        a->touched[i] = a->touched[i - 1];
+    a->touched[i] = s;
+}
+
+/* Those whom the open group may concern: source_at(0) ... */
+static size_t count_concerned(const struct assemble *a) { return a->calm ? a->ntouched : a->nsources; }
+
+static struct source *concerned(const struct assemble *a, size_t i)
+{
+    return a->calm ? a->touched[i] : &a->sources[i];
+}
+
+/* Nothing is left of the group. */
+static void forget_groups(struct assemble *a)
+{
+    for (size_t i = 0; i < count_concerned(a); i++)
+        forget_group(concerned(a, i));
+    for (size_t i = 0; i < a->ntouched; i++)
+        a->touched[i]->touched = false;
+    a->ntouched = 0;
+}
+
 bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uint64_t rows_done,
                      struct err *err)
 {
     struct source *s = &a->sources[feed];
     forget_group(s);
     forget_held(s);
-    s->served = false;
+    set_served(a, s, false);
     if (s->setup.kind != ERR_NONE)
         return err_set(err, s->setup.kind, 0, "%s.%s: %s", s->table->db, s->table->name, s->setup.text);
-    s->served = true;
-    s->level = false;
+    set_served(a, s, true);
+    s->level = a->calm = false;
     s->handed = rows_done;
     pos_copy(&s->seen, pos);
     s->stale = true; /* what happened to the table before pos is not read */
@@ -294,40 +400,42 @@ bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uin
 /* A feed that has left holds nobody up. */
 static void look_level(struct assemble *a)
 {
-    a->level = true;
+    a->level = a->calm = true;
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
-        if (!s->served || s->level)
+        if (!s->served)
             continue;
-        s->level = !s->looks_ahead && pos_covers(&a->at, &s->seen);
+        s->level = s->level || (!s->looks_ahead && pos_covers(&a->at, &s->seen));
         a->level = a->level && s->level;
+        a->calm = a->calm && s->level && !s->looks_ahead && s->handed == 0;
     }
 }
 
-static void stop_serving(struct source *s)
+static void stop_serving(struct assemble *a, struct source *s)
 {
     forget_group(s);
     forget_held(s); /* of a log that goes on elsewhere */
-    s->served = s->looks_ahead = false;
+    set_served(a, s, false);
+    s->looks_ahead = false;
 }
 
 void assemble_leave(struct assemble *a, size_t feed)
 {
-    stop_serving(&a->sources[feed]);
+    stop_serving(a, &a->sources[feed]);
     if (!a->group.open)
         look_level(a);
 }
 
 static void lose(struct assemble *a, struct source *s, const char *why)
 {
-    stop_serving(s);
+    stop_serving(a, s);
     (a->options.lose != NULL ? a->options.lose : a->options.halt)(a->options.arg, (size_t)(s - a->sources),
                                                                   why);
 }
 
 static void halt(struct assemble *a, struct source *s, const char *why)
 {
-    stop_serving(s);
+    stop_serving(a, s);
     a->options.halt(a->options.arg, (size_t)(s - a->sources), why);
 }
 
@@ -349,6 +457,7 @@ bool assemble_start(struct assemble *a, struct pos *ret_from)
     for (size_t i = 0; i < a->nsources; i++)
         if (a->sources[i].served)
             unlevel(a, &a->sources[i]);
+    forget_groups(a);
     pos_done(&a->at);
     for (size_t i = 0; i < a->nsources; i++) {
         const struct source *s = &a->sources[i];
@@ -421,7 +530,7 @@ static void look_ahead(struct assemble *a)
         forget_group(s);
         s->passed_over = true;
     }
-    a->level = false;
+    a->level = a->calm = false;
 }
 
 static void look_no_further(struct source *s)
@@ -477,7 +586,7 @@ static void stamp(struct tx *tx, const struct event_header *h)
 static bool put_part(struct assemble *a, struct source *s, const struct event_header *h, struct err *err)
 {
     uint64_t rows = s->rows;
-    pos_copy(&s->tx->pos, place_of(a, s));
+    tx_set_pos(s->tx, place_of(a, s));
     s->tx->rows_done = rows;
     stamp(s->tx, h);
     if (!put_tx(a, s, err))
@@ -511,8 +620,9 @@ static bool finish_source(struct assemble *a, struct source *s, const struct eve
         tx_of(s); /* tells that the parts are all */
     }
     if (s->tx != NULL) {
-        pos_copy(&s->tx->pos, place_of(a, s));
-        pass_group(a, end, &s->tx->pos);
+        pos_copy(&a->behind, place_of(a, s));
+        pass_group(a, end, &a->behind);
+        tx_set_pos(s->tx, &a->behind);
         stamp(s->tx, end);
         if (!put_tx(a, s, err))
             return false;
@@ -545,8 +655,8 @@ static bool end_group(struct assemble *a, const struct event_header *end, enum o
     if (a->payload_end != 0)
         a->group.end.next_pos = a->payload_end;
     end = &a->group.end;
-    for (size_t i = 0; i < a->nsources; i++) {
-        struct source *s = &a->sources[i];
+    for (size_t i = 0; i < count_concerned(a); i++) {
+        struct source *s = concerned(a, i);
         if (!s->served || s->passed_over || s->done)
             continue;
         if (outcome == ROLLED_BACK)
@@ -562,10 +672,11 @@ static bool end_group(struct assemble *a, const struct event_header *end, enum o
     count_foreign(a);
     a->group.open = false;
     a->nmaps = 0;
-    for (size_t i = 0; i < a->nsources; i++)
-        forget_group(&a->sources[i]);
-    look_level(a);
-    end_look_ahead(a, false);
+    forget_groups(a);
+    if (!a->calm) {
+        look_level(a);
+        end_look_ahead(a, false);
+    }
     *ret_moved = true;
     return true;
 }
@@ -573,12 +684,12 @@ static bool end_group(struct assemble *a, const struct event_header *end, enum o
 /* A server that crashed while it wrote leaves a group without an end; it rolled the transaction back. */
 static void break_off(struct assemble *a)
 {
-    for (size_t i = 0; i < a->nsources; i++) {
-        struct source *s = &a->sources[i];
+    for (size_t i = 0; i < count_concerned(a); i++) {
+        struct source *s = concerned(a, i);
         if (s->served && !s->passed_over)
             drop_source(a, s);
-        forget_group(s);
     }
+    forget_groups(a);
     a->group.open = false;
     a->nmaps = 0;
     look_level(a);
@@ -598,7 +709,6 @@ static void begin_group(struct assemble *a, const struct event *e)
 {
     if (a->group.open)
         break_off(a);
-    note_begin(a, &e->header);
     a->group = (struct group){
         .open = true,
         .id = a->by_file ? (struct gtid){.kind = GTID_NONE} : e->gtid.id,
@@ -608,6 +718,9 @@ static void begin_group(struct assemble *a, const struct event *e)
         .bytes = e->header.size,
     };
     a->nmaps = 0;
+    if (a->calm)
+        return;
+    note_begin(a, &e->header);
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
         s->passed_over = s->served && !s->level && pos_includes(&s->seen, &a->begin, &a->group.id);
@@ -634,6 +747,7 @@ static void note_gap(struct assemble *a, struct source *s, const char *what)
         return;
     }
     err_set(&why, ERR_HALT, 0, "%s.%s %s", s->table->db, s->table->name, what);
+    touch(a, s);
     struct tx *tx = tx_of(s);
     if (tx->gap == NULL)
         tx->gap = arena_copy(&tx->arena, why.text, strlen(why.text) + 1);
@@ -694,6 +808,7 @@ static void take_held(struct assemble *a, struct source *s, const struct xid *xi
     struct held *h = find_held(s, xid);
     bool lost = end == XID_COMMIT && (h == NULL || h->too_large);
     if (h != NULL && end == XID_COMMIT) {
+        touch(a, s);
         drop_tx(s);
         s->tx = h->tx;
         h->tx = NULL;
@@ -877,17 +992,6 @@ static bool take_query(struct assemble *a, const struct event *e, bool *ret_move
 
 /* ---- table maps ---- */
 
-static bool is_table(const struct table *t, const struct event_table_map *m)
-{
-    return strlen(t->name) == m->table_len && memcmp(t->name, m->table, m->table_len) == 0 &&
-           strlen(t->db) == m->db_len && memcmp(t->db, m->db, m->db_len) == 0;
-}
-
-static bool same_table(const struct table *a, const struct table *b)
-{
-    return a == b || (strcmp(a->name, b->name) == 0 && strcmp(a->db, b->db) == 0);
-}
-
 /* Does the feed want to know of this group's rows? */
 static bool wants_rows(const struct source *s)
 {
@@ -1020,15 +1124,11 @@ static bool take_map(struct assemble *a, const struct event_table_map *map, stru
     struct mapped *m = add_map(a, map->table_id, err);
     if (m == NULL)
         return false;
-    *m = (struct mapped){map->table_id, echo_table_of(a->state_database, map), NULL};
-    for (size_t i = 0; i < a->nsources; i++) {
-        struct source *s = &a->sources[i];
-        if (!is_table(s->table, map))
-            continue;
-        m->table = s->table;
+    *m = (struct mapped){map->table_id, echo_table_of(a->state_database, map),
+                         *place_by_name(a, map->db, map->db_len, map->table, map->table_len)};
+    for (struct source *s = m->first; s != NULL; s = s->next_of_name)
         if (wants_rows(s) && !map_source(a, s, map, err))
             return false;
-    }
     if (m->control == ECHO_CHECKPOINT || m->control == ECHO_MARKER)
         return map_control(a, map, m->control, err);
     return true;
@@ -1039,11 +1139,20 @@ static bool take_map(struct assemble *a, const struct event_table_map *map, stru
 static void copy_row(const struct value *from, size_t nfields, struct arena *arena,
                      const struct value **ret_row)
 {
-    struct value *row = arena_alloc(arena, nfields * sizeof(*row));
+    size_t bytes = nfields * sizeof(struct value);
+    for (size_t i = 0; i < nfields; i++)
+        bytes += from[i].len;
+    struct value *row = arena_alloc(arena,
+                                    bytes); /* in one piece: it stays in the queue as small as can be */
+    char *data = (char *)(row + nfields);
     for (size_t i = 0; i < nfields; i++) {
         row[i] = from[i];
-        if (from[i].data != NULL)
-            row[i].data = arena_copy(arena, from[i].data, from[i].len);
+        if (from[i].data == NULL)
+            continue;
+        row[i].data = data;
+        if (from[i].len > 0)
+            memcpy(data, from[i].data, from[i].len);
+        data += from[i].len;
     }
     *ret_row = row;
 }
@@ -1211,9 +1320,9 @@ static bool take_table_rows(struct assemble *a, struct source *s, const struct e
     return true;
 }
 
-static bool is_link(const struct echo_row *row, const struct link *link)
+static bool is_of_link(const struct source *s, const struct echo_row *row)
 {
-    return strlen(link->name) == row->link_len && memcmp(link->name, row->link, row->link_len) == 0;
+    return s->name_len == row->link_len && memcmp(s->link->name, row->link, row->link_len) == 0;
 }
 
 static void mark_echo(struct assemble *a, struct source *s, bool is_marker, const struct echo_row *row)
@@ -1224,6 +1333,7 @@ static void mark_echo(struct assemble *a, struct source *s, bool is_marker, cons
         halt_for(a, s, "was written before the control row in one transaction: the daemon does not write so");
         return;
     }
+    touch(a, s);
     s->echo = true;
     if (is_marker && row->side == s->from && row->id > s->marker)
         s->marker = row->id;
@@ -1243,7 +1353,7 @@ static bool take_control_rows(struct assemble *a, enum echo_table which, const s
         if (c.p == start)
             return err_set(err, ERR_HALT, 0, "malformed row image of a control table");
         for (size_t i = 0; i < a->nsources; i++) {
-            if (!is_link(&row, a->sources[i].link))
+            if (!is_of_link(&a->sources[i], &row))
                 continue;
             a->group.own = true;
             mark_echo(a, &a->sources[i], is_marker, &row);
@@ -1260,7 +1370,7 @@ static bool take_mapped_rows(struct assemble *a, const struct mapped *m, const s
     else
         a->group.state_rows = true;
     bool control = m->control == ECHO_CHECKPOINT || m->control == ECHO_MARKER;
-    if (m->table == NULL && !control)
+    if (m->first == NULL && !control)
         return true;
 
     const uint8_t *data;
@@ -1269,11 +1379,11 @@ static bool take_mapped_rows(struct assemble *a, const struct mapped *m, const s
         return false;
     if (control && !take_control_rows(a, m->control, e, data, len, err))
         return false;
-    for (size_t i = 0; m->table != NULL && i < a->nsources; i++) {
-        struct source *s = &a->sources[i];
+    for (struct source *s = m->first; s != NULL; s = s->next_of_name) {
         struct err why = ERR_INIT;
-        if (!reads_rows(s) || !same_table(s->table, m->table))
+        if (!reads_rows(s))
             continue;
+        touch(a, s);
         if (take_table_rows(a, s, e, data, len, &why))
             continue;
         if (why.kind == ERR_STOPPED) {
@@ -1373,27 +1483,26 @@ static bool take_payload(struct assemble *a, const struct event *e, bool *ret_mo
     return ok;
 }
 
-static bool take_event(struct assemble *a, const struct event *event, bool *ret_moved, struct err *err)
+static bool take_event(struct assemble *a, const struct event *e, bool *ret_moved, struct err *err)
 {
-    const struct event e = *event;
-    if (a->group.open && e.kind != EVENT_GTID)
-        a->group.bytes += e.header.size;
+    if (a->group.open && e->kind != EVENT_GTID)
+        a->group.bytes += e->header.size;
 
-    switch (e.kind) {
+    switch (e->kind) {
     case EVENT_PASS: return true;
     case EVENT_FORMAT:
         if (a->group.open) /* begins a file: groups do not span files */
             break_off(a);
         return true;
-    case EVENT_ROTATE: take_rotate(a, &e, ret_moved); return true;
-    case EVENT_HEARTBEAT: take_heartbeat(a, &e, ret_moved); return true;
-    case EVENT_GTID: begin_group(a, &e); return true;
-    case EVENT_QUERY: return take_query(a, &e, ret_moved, err);
-    case EVENT_XID: return !a->group.open || end_group(a, &e.header, COMMITTED, ret_moved, err);
-    case EVENT_XA_PREPARE: return !a->group.open || prepare_xa(a, &e, ret_moved, err);
-    case EVENT_PAYLOAD: return take_payload(a, &e, ret_moved, err);
-    case EVENT_TABLE_MAP: return take_map(a, &e.map, err);
-    case EVENT_ROWS: return take_rows(a, &e, err);
+    case EVENT_ROTATE: take_rotate(a, e, ret_moved); return true;
+    case EVENT_HEARTBEAT: take_heartbeat(a, e, ret_moved); return true;
+    case EVENT_GTID: begin_group(a, e); return true;
+    case EVENT_QUERY: return take_query(a, e, ret_moved, err);
+    case EVENT_XID: return !a->group.open || end_group(a, &e->header, COMMITTED, ret_moved, err);
+    case EVENT_XA_PREPARE: return !a->group.open || prepare_xa(a, e, ret_moved, err);
+    case EVENT_PAYLOAD: return take_payload(a, e, ret_moved, err);
+    case EVENT_TABLE_MAP: return take_map(a, &e->map, err);
+    case EVENT_ROWS: return take_rows(a, e, err);
     }
     return true;
 }

@@ -58,6 +58,7 @@ bool assemble_resume(struct assemble *a, size_t feed, const struct pos *pos, uin
 /* The feed wants nothing more. */
 void assemble_leave(struct assemble *a, size_t feed);
 bool assemble_serves(const struct assemble *a, size_t feed);
+bool assemble_serves_any(const struct assemble *a);
 
 /* Reads the definitions of those feeds that have been resumed, before the stream is opened: one that is only read when
  * rows come costs a new stream then. As describe(). */

@@ -17,6 +17,11 @@
  *
  * `read` and `epoch` (feed.c says what they are for) are published only while no
  * feed is ahead of the stream: `read` never goes back.
+ *
+ * Most events of a busy server concern nobody here, and what is done for each of them is
+ * what the reader costs. So clocks are read, positions printed and sleepers
+ * woken only where the thread may come to wait: before a read for which nothing has been received
+ * yet, and before a full queue (about_to_wait()).
  */
 #include "cdc/binlog/reader.h"
 
@@ -75,6 +80,12 @@ struct reader {
     bool halted;    /* the last feed has been given up */
     bool told;      /* that it streams, since the last failure */
     mono_us streams_since;
+
+    /* Of the stream: what need not be done for each event alone. */
+    mono_us now;  /* when it last came back from something that may take a while */
+    bool unshown; /* the position that others see is not the newest */
+    bool untold;  /* nor have those who wait for it been woken */
+    bool leaving; /* some outlet is stale or closed */
 
     struct once failure;
 };
@@ -171,6 +182,17 @@ static void publish(struct reader *r)
     source->epoch = r->epoch;
     feed_source_moved(source);
     pthread_mutex_unlock(&source->lock);
+    r->untold = true;
+}
+
+/* What follows may take a while, and nobody shall wait for what is known already. */
+static void about_to_wait(struct reader *r)
+{
+    if (r->unshown)
+        show_position(r);
+    if (r->untold)
+        feed_source_tell(r->options.source);
+    r->unshown = r->untold = false;
 }
 
 enum give_up { GIVE_UP_LOST, GIVE_UP_HALTED };
@@ -197,28 +219,25 @@ static void give_up(struct reader *r, size_t i, enum give_up how, const char *wh
               how == GIVE_UP_LOST ? "the position is lost" : "halted", why);
 }
 
-static bool serves_any(const struct reader *r)
-{
-    for (size_t i = 0; i < r->options.nfeeds; i++)
-        if (assemble_serves(r->assemble, i))
-            return true;
-    return false;
-}
-
 /* ---- what assemble.c hands on ---- */
 
 static bool put_tx(void *arg, size_t i, struct tx *tx)
 {
     struct reader *r = arg;
     struct outlet *o = &r->outlets[i];
-    tx->read_at = clock_mono();
+    tx->read_at = r->now;
     size_t bytes = tx_bytes(tx);
-    for (;;) {
-        switch (queue_put(&o->feed->queue, o->generation, tx, bytes, PUT_STEP_MS)) {
+    for (uint32_t wait_ms = 0;; wait_ms = PUT_STEP_MS) {
+        if (wait_ms > 0)
+            about_to_wait(r);
+        enum queue_result result = queue_put(&o->feed->queue, o->generation, tx, bytes, wait_ms);
+        if (wait_ms > 0)
+            r->now = clock_mono();
+        switch (result) {
         case QUEUE_OK: return true;
-        case QUEUE_STALE: o->stale = true; return false;
+        case QUEUE_STALE: o->stale = r->leaving = true; return false;
         case QUEUE_CLOSED:
-            o->closed = true;
+            o->closed = r->leaving = true;
             tx_free(tx);
             return true;
         case QUEUE_TIMEOUT: break;
@@ -273,6 +292,7 @@ static bool describe(void *arg, size_t i, struct table **ret_table, struct pos *
     struct reader *r = arg;
     const struct feed *f = r->outlets[i].feed;
     const struct table *t = f->link->table[f->from];
+    about_to_wait(r);
     bool ok = dbconn_open(r->sql, DEFINITION_LOCK_S, err) && load_table(r, t, ret_table, ret_at, err);
     if (!r->keeps_sql)
         dbconn_close(r->sql);
@@ -312,7 +332,7 @@ static void wait_for_wishes(struct reader *r)
     mono_us since = clock_mono();
     while (!stop_raised(r->options.stop)) {
         size_t undecided, wanted = count_wishes(r, &undecided);
-        bool work = wanted > 0 || serves_any(r);
+        bool work = wanted > 0 || assemble_serves_any(r->assemble);
         int64_t waited_us = mono_diff_us(clock_mono(), since);
         if (!work)
             r->patient = true;
@@ -371,6 +391,7 @@ static void leave_outlets(struct reader *r)
             r->patient = r->patient || o->stale;
         }
     }
+    r->leaving = false;
 }
 
 /* ---- failures ---- */
@@ -440,7 +461,7 @@ static bool handle_failure(struct reader *r, const struct err *err)
     case ERR_HALT: halt_all(r, err); break;
     default: retry_later(r, err); break;
     }
-    if (!serves_any(r) && r->halted)
+    if (!assemble_serves_any(r->assemble) && r->halted)
         set_state(r, RUN_HALTED, wish ? "every link that reads from here is halted" : err->text);
     return true;
 }
@@ -576,13 +597,35 @@ static void streams(struct reader *r)
 /* A line that breaks again and again after some packets is one failure, and told once, though it gets on. */
 static void went_well(struct reader *r, bool moved)
 {
-    bool lasts = mono_diff_us(clock_mono(), r->streams_since) > GOOD_AFTER_US;
-    if (r->undescribed)
+    if (r->undescribed || (r->told && r->backoff.tries == 0))
         return;
+    bool lasts = mono_diff_us(clock_mono(), r->streams_since) > GOOD_AFTER_US;
     if (moved || lasts)
         backoff_reset(&r->backoff);
     if (lasts && !r->told)
         tell_that_it_streams(r);
+}
+
+/* Nobody else adds to it. */
+static void count(stat_count *c, uint64_t n)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* The next event, from what has been received if there is one. */
+static bool receive(struct reader *r, const uint8_t **ret_event, size_t *ret_len, struct err *err)
+{
+    struct server_stats *stats = r->options.stats;
+    if (stream_has_next(r->stream))
+        return stream_next(r->stream, ret_event, ret_len, err);
+    about_to_wait(r);
+    atomic_store(&stats->awaits_since_mono_us, clock_mono().v);
+    bool ok = stream_next(r->stream, ret_event, ret_len, err);
+    atomic_store(&stats->awaits_since_mono_us, 0);
+    r->now = clock_mono();
+    if (ok)
+        atomic_store(&stats->last_event_wall_us, clock_wall().v);
+    return ok;
 }
 
 static bool pump_one(struct reader *r, bool *first, struct err *err)
@@ -591,27 +634,23 @@ static bool pump_one(struct reader *r, bool *first, struct err *err)
     const uint8_t *event;
     size_t len;
     bool moved;
-    atomic_store(&stats->awaits_since_mono_us, clock_mono().v);
-    bool ok = stream_next(r->stream, &event, &len, err);
-    atomic_store(&stats->awaits_since_mono_us, 0);
-    if (!ok)
+    if (!receive(r, &event, &len, err))
         return false;
-    atomic_fetch_add(&stats->binlog_bytes, len);
-    atomic_fetch_add(&stats->binlog_events, 1);
-    atomic_store(&stats->last_event_wall_us, clock_wall().v);
+    count(&stats->binlog_bytes, len);
+    count(&stats->binlog_events, 1);
     if (*first)
         streams(r);
     *first = false;
 
     if (!assemble_event(r->assemble, event, len, &moved, err))
         return false;
+    r->unshown = r->unshown || moved;
     if (assemble_is_level(r->assemble) && (moved || !r->published))
         publish(r);
-    if (moved)
-        show_position(r);
     went_well(r, moved);
-    leave_outlets(r);
-    if (!serves_any(r))
+    if (r->leaving)
+        leave_outlets(r);
+    if (!assemble_serves_any(r->assemble))
         return err_set(err, ERR_STOPPED, 0, "no feed to serve");
     if (is_woken(r))
         return err_set(err, ERR_STOPPED, 0, "woken");
@@ -623,9 +662,12 @@ static void pump(struct reader *r, struct err *err)
     bool first = true;
     if (!open_stream(r, err))
         return;
+    r->now = clock_mono();
+    r->leaving = true; /* what is closed stays so */
     if (!is_woken(r))
         while (pump_one(r, &first, err))
             ;
+    about_to_wait(r);
     stream_close(r->stream);
 }
 

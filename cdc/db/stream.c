@@ -47,6 +47,8 @@
 #include "cdc/db/dbconn_int.h"
 #include "cdc/db/dberr.h"
 
+#include <ma_pvio.h> /* knows no type of <mysql.h> by itself */
+
 enum {
     HEADER_BYTES = 19,
     CRC_BYTES = 4,
@@ -608,6 +610,21 @@ static bool check_event(struct stream *s, const uint8_t *event, size_t *len, str
         return malformed(s, "wrong checksum", err);
     *len -= CRC_BYTES;
     return true;
+}
+
+/* The library reads ahead, 16 KiB at a time. A packet: length u24, number u8, and as many bytes. What is compressed on its
+ * way stands elsewhere, and counts as not received. */
+bool stream_has_next(struct stream *s)
+{
+    enum { PACKET_HEADER_BYTES = 4 };
+    const MYSQL *m = dbconn_handle(s->conn);
+    const MARIADB_PVIO *io = m != NULL && !m->net.compress ? m->net.pvio : NULL;
+
+    if (io == NULL || io->cache == NULL)
+        return false;
+    size_t left = (size_t)(io->cache + io->cache_size - io->cache_pos);
+
+    return left >= PACKET_HEADER_BYTES && left - PACKET_HEADER_BYTES >= (get_u32(io->cache_pos) & 0xffffff);
 }
 
 bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, struct err *err)

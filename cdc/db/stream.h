@@ -41,6 +41,9 @@ void stream_shutdown(struct stream *s);
  * ERR_LOST, ERR_CONFIG and ERR_FATAL as above: servers refuse a position only here. */
 bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, struct err *err);
 
+/* The next event has been received already, as a whole: stream_next() will not wait for the server. */
+bool stream_has_next(struct stream *s);
+
 enum db_kind stream_kind(const struct stream *s);
 /* Once open: whose log it is, as in struct pos; and whether it is read by file and offset, so that no position
  * of it may have GTIDs (MySQL, gtid_mode not ON). */

@@ -27,7 +27,8 @@
  * next feed_open() clears both.
  *
  * Reading. The reader puts the changes of a transaction into every feed that has
- * some, and only then sets source->read behind it, under source->lock.
+ * some, and only then sets source->read behind it, under source->lock. Whoever waits for that is woken
+ * for all at once that the reader has at hand: a wake for each transaction would cost more than the transaction.
  *
  * Idling. When there is nothing for a link in the log, its applier must store a
  * position now and then all the same, or the log is purged behind it. It calls
@@ -76,11 +77,9 @@ void feed_source_done(struct feed_source *s)
     pthread_mutex_destroy(&s->lock);
 }
 
-void feed_source_moved(struct feed_source *s)
-{
-    s->moves++;
-    pthread_cond_broadcast(&s->moved);
-}
+void feed_source_moved(struct feed_source *s) { s->moves++; }
+
+void feed_source_tell(struct feed_source *s) { pthread_cond_broadcast(&s->moved); }
 
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
                size_t queue_bytes)

@@ -26,7 +26,7 @@
 /* One per server: written by its reader, read by the appliers it feeds. */
 struct feed_source {
     pthread_mutex_t lock;
-    pthread_cond_t moved;    /* CLOCK_MONOTONIC: moves has grown */
+    pthread_cond_t moved;    /* CLOCK_MONOTONIC: moves has grown, feed_source_tell() */
     uint64_t moves;          /* grows with each change of read or epoch: feed_source_moved() */
     struct pos read;         /* all up to here has been put into the feeds */
     uint64_t foreign_bytes;  /* binlog bytes passed that the daemon did not write: when these
@@ -59,8 +59,10 @@ struct feed {
 
 void feed_source_init(struct feed_source *s);
 void feed_source_done(struct feed_source *s);
-void feed_source_moved(
-    struct feed_source *s); /* the reader, with the lock held, after a change of read or epoch */
+/* The reader, with the lock held, after a change of read or epoch. */
+void feed_source_moved(struct feed_source *s);
+/* Those who wait look again: the reader, before it may wait itself. In between they look by themselves now and then. */
+void feed_source_tell(struct feed_source *s);
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
                size_t queue_bytes);
 void feed_done(struct feed *f);

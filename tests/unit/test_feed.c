@@ -34,6 +34,7 @@ static void set_read(struct feed_source *s, uint64_t seq, uint64_t epoch)
     pos_move(&s->read, &p);
     s->epoch = epoch;
     feed_source_moved(s);
+    feed_source_tell(s);
     pthread_mutex_unlock(&s->lock);
 }
 
