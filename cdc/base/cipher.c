@@ -8,6 +8,10 @@
  * mutex: a thread's own would be faster where threads meet, but nobody could
  * wipe them when the key is replaced.
  *
+ * Random bytes cost as much as all the rest when they are asked for twelve at a time, so
+ * the ring draws those of many nonces at once. Each is overwritten as it is taken, and
+ * what a process has drawn is no good in a child of it: both would use the same.
+ *
  * What must stay true:
  * - a nonce is never used twice with one key. 96 random bits for each value are
  *   good for 2^32 values a key (SP 800-38D, 8.3);
@@ -26,13 +30,20 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cdc/base/mem.h"
 
-enum { NONCE_BYTES = 12, TAG_BYTES = 16, OVERHEAD = NONCE_BYTES + TAG_BYTES };
+enum {
+    NONCE_BYTES = 12,
+    TAG_BYTES = 16,
+    OVERHEAD = NONCE_BYTES + TAG_BYTES,
+    NONCES_AT_ONCE = 64,
+    SMALL_BYTES = 512, /* a sealed value that needs no memory of its own */
+};
 
 /* --- text <-> bytes ------------------------------------------------------- */
 
@@ -211,7 +222,20 @@ struct keyring {
     pthread_mutex_t lock; /* for all that follows */
     struct ring_key *keys;
     size_t count;
+    unsigned char nonces[NONCES_AT_ONCE][NONCE_BYTES];
+    size_t nnonces;       /* of them that have not been used: the first ones */
+    unsigned drawn_after; /* so many forks */
 };
+
+static atomic_uint forks; /* in the line of this process since the first ring was made */
+
+static void note_fork(void) { atomic_fetch_add(&forks, 1); }
+
+static void watch_forks(void)
+{
+    if (pthread_atfork(NULL, NULL, note_fork) != 0)
+        abort();
+}
 
 static struct ring_key *make_keys(const unsigned char (*keys)[CIPHER_KEY_BYTES], size_t count)
 {
@@ -233,7 +257,10 @@ static void free_keys(struct ring_key *keys, size_t count)
 
 struct keyring *keyring_new(const unsigned char (*keys)[CIPHER_KEY_BYTES], size_t count)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct keyring *ring = mem_zalloc(1, sizeof *ring);
+
+    pthread_once(&once, watch_forks);
     pthread_mutex_init(&ring->lock, NULL);
     ring->keys = make_keys(keys, count);
     ring->count = count;
@@ -260,7 +287,7 @@ void keyring_free(struct keyring *ring)
         return;
     free_keys(ring->keys, ring->count);
     pthread_mutex_destroy(&ring->lock);
-    free(ring);
+    mem_wipe_free(ring, sizeof *ring);
 }
 
 /* --- one value ------------------------------------------------------------ */
@@ -317,23 +344,43 @@ static bool decrypt(struct ring_key *key, unsigned char *sealed, size_t len, uns
            EVP_CipherFinal_ex(key->open, none, &n) == 1;
 }
 
+/* With the ring's lock held. */
+static bool take_nonce(struct keyring *ring, unsigned char *ret_nonce)
+{
+    const unsigned now = atomic_load(&forks);
+
+    if (ring->nnonces == 0 || ring->drawn_after != now) {
+        ring->nnonces = 0;
+        if (RAND_bytes(ring->nonces[0], sizeof ring->nonces) != 1)
+            return false;
+        ring->nnonces = NONCES_AT_ONCE;
+        ring->drawn_after = now;
+    }
+    unsigned char *nonce = ring->nonces[--ring->nnonces];
+
+    memcpy(ret_nonce, nonce, NONCE_BYTES);
+    mem_wipe(nonce, NONCE_BYTES);
+    return true;
+}
+
 bool cipher_seal(struct keyring *ring, enum cipher_encoding encoding, const void *plain, size_t len,
                  struct buf *out, struct err *err)
 {
     const size_t sealed_len = len + OVERHEAD;
-    unsigned char *sealed = mem_alloc(sealed_len);
+    unsigned char small[SMALL_BYTES];
+    unsigned char *sealed = sealed_len <= sizeof small ? small : mem_alloc(sealed_len);
 
-    bool ok = RAND_bytes(sealed, NONCE_BYTES) == 1;
-    if (ok) {
-        pthread_mutex_lock(&ring->lock);
-        ok = encrypt(&ring->keys[0], plain, len, sealed);
-        pthread_mutex_unlock(&ring->lock);
-    }
+    pthread_mutex_lock(&ring->lock);
+    bool ok = take_nonce(ring, sealed) && encrypt(&ring->keys[0], plain, len, sealed);
+    pthread_mutex_unlock(&ring->lock);
+
     if (!ok) {
         const char *why = ERR_reason_error_string(ERR_peek_last_error());
         err_set(err, ERR_RETRY, 0, "OpenSSL cannot encrypt: %s", why != NULL ? why : "no reason given");
         ERR_clear_error();
-        mem_wipe_free(sealed, sealed_len);
+        mem_wipe(sealed, sealed_len);
+        if (sealed != small)
+            free(sealed);
         return false;
     }
 
@@ -346,7 +393,8 @@ bool cipher_seal(struct keyring *ring, enum cipher_encoding encoding, const void
             encode_base64(sealed, sealed_len, text);
         out->len += text_len;
     }
-    free(sealed);
+    if (sealed != small)
+        free(sealed);
     return true;
 }
 
@@ -369,7 +417,8 @@ static bool decrypt_any(struct keyring *ring, unsigned char *sealed, size_t len,
 bool cipher_open(struct keyring *ring, enum cipher_encoding encoding, const void *text, size_t len,
                  struct buf *out)
 {
-    unsigned char *sealed = mem_alloc(len);
+    unsigned char small[SMALL_BYTES];
+    unsigned char *sealed = len <= sizeof small ? small : mem_alloc(len);
     size_t sealed_len = 0;
     bool ok = encoding == CIPHER_HEX ? decode_hex(text, len, sealed, &sealed_len)
                                      : decode_base64(text, len, sealed, &sealed_len);
@@ -385,6 +434,7 @@ bool cipher_open(struct keyring *ring, enum cipher_encoding encoding, const void
     } else {
         ok = false;
     }
-    free(sealed);
+    if (sealed != small)
+        free(sealed);
     return ok;
 }

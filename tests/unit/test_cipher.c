@@ -10,6 +10,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cdc/base/cipher.h"
 #include "cdc/base/mem.h"
@@ -249,6 +251,46 @@ static void a_new_nonce_each_time(void **state)
     keyring_free(ring);
 }
 
+static void seal_nonce(struct keyring *ring, char ret_nonce[24])
+{
+    struct buf sealed = BUF_INIT;
+
+    assert_true(cipher_seal(ring, CIPHER_HEX, "same", 4, &sealed, NULL));
+    memcpy(ret_nonce, sealed.data, 24);
+    buf_done(&sealed);
+}
+
+/* They are drawn many at a time. */
+static void no_nonce_comes_in_two_processes(void **state)
+{
+    enum { VALUES = 10 };
+    struct keyring *ring = ring_of(3);
+    char ours[VALUES][24], theirs[VALUES][24];
+    int ends[2];
+    (void)state;
+
+    seal_nonce(ring, ours[0]);
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    for (size_t i = 0; i < VALUES; i++)
+        seal_nonce(ring, ours[i]);
+    if (child == 0)
+        _exit(write(ends[1], ours, sizeof ours) == sizeof ours ? 0 : 1);
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(ends[0], theirs, sizeof theirs), sizeof theirs);
+    close(ends[0]);
+    close(ends[1]);
+    for (size_t i = 0; i < VALUES; i++)
+        for (size_t k = 0; k < VALUES; k++)
+            assert_memory_not_equal(ours[i], theirs[k], 24);
+    keyring_free(ring);
+}
+
 static void refuse(struct keyring *ring, enum cipher_encoding encoding, const char *text, size_t len)
 {
     struct buf out = BUF_INIT;
@@ -442,9 +484,10 @@ int main(void)
         cmocka_unit_test(keys_in_all_forms),     cmocka_unit_test(wrong_keys_say_what_is_right),
         cmocka_unit_test(known_vectors),         cmocka_unit_test(every_length_comes_back),
         cmocka_unit_test(base64_is_standard),    cmocka_unit_test(hex_of_either_case),
-        cmocka_unit_test(a_new_nonce_each_time), cmocka_unit_test(every_change_is_found),
-        cmocka_unit_test(malformed_texts),       cmocka_unit_test(previous_keys_open),
-        cmocka_unit_test(over_the_limit),        cmocka_unit_test(keys_change_under_way),
+        cmocka_unit_test(a_new_nonce_each_time), cmocka_unit_test(no_nonce_comes_in_two_processes),
+        cmocka_unit_test(every_change_is_found), cmocka_unit_test(malformed_texts),
+        cmocka_unit_test(previous_keys_open),    cmocka_unit_test(over_the_limit),
+        cmocka_unit_test(keys_change_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
