@@ -400,6 +400,15 @@ static bool is_gtid_mode(const struct db_result *r, size_t column)
     return strcmp(db_result_text(r, column), "ON") == 0;
 }
 
+/* To wait for: whatever can be seen stands before the GTIDs, and before the file's end, which is asked for behind
+ * them. They need not be of one moment. */
+static bool mariadb_log_end(struct dbconn *c, struct pos *pos, struct err *err)
+{
+    bool denied;
+
+    return load_mariadb_gtids(c, pos, err) && load_file(c, pos, &denied, err);
+}
+
 /* A GTID becomes executed a moment after its rows are seen, so the set may lack what the file has, never the other
  * way: it is asked for first. */
 static bool mysql_position(struct dbconn *c, bool with_gtids, struct pos *pos, struct err *err)
@@ -425,11 +434,12 @@ static bool mysql_position(struct dbconn *c, bool with_gtids, struct pos *pos, s
     return ok;
 }
 
-static bool load_position(struct dbconn *c, bool with_gtids, struct pos *ret_pos, struct err *err)
+static bool load_position(struct dbconn *c, bool to_begin, struct pos *ret_pos, struct err *err)
 {
     struct pos pos = POS_INIT;
-    bool ok = dbconn_kind(c) == DB_MARIADB ? mariadb_position(c, &pos, err)
-                                           : mysql_position(c, with_gtids, &pos, err);
+    bool ok = dbconn_kind(c) == DB_MYSQL ? mysql_position(c, to_begin, &pos, err)
+              : to_begin                 ? mariadb_position(c, &pos, err)
+                                         : mariadb_log_end(c, &pos, err);
 
     if (!ok) {
         pos_done(&pos);
