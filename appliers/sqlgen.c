@@ -463,6 +463,8 @@ bool sqlgen_range(const struct link *link, enum side side, const struct key_rang
         add_column_name(&link->fields[link->walk != NULL ? link->walk[i] : link->key[i]], side, out);
     }
     buf_addf(out, " LIMIT %zu", limit);
+    if (range->exact)
+        buf_adds(out, " LOCK IN SHARE MODE"); /* of one statement alone; both families know these words */
     return true;
 }
 

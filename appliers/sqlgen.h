@@ -27,7 +27,7 @@ bool sqlgen_lock(const struct link *link, enum side side, const struct key *keys
 /* The same without a lock. */
 bool sqlgen_read(const struct link *link, enum side side, const struct key *keys, size_t nkeys,
                  struct buf *out, struct err *err);
-/* The first `limit` rows of a range, in the order of the key index, without a lock. */
+/* The first `limit` rows of a range, in the order of the key index, locked only if that is to be exact. */
 bool sqlgen_range(const struct link *link, enum side side, const struct key_range *range, size_t limit,
                   struct buf *out, struct err *err);
 /* Several rows in one statement. ERR_ROW has the index in rows. */

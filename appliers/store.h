@@ -35,7 +35,8 @@ struct marker {
     struct key from, to;
 };
 
-/* A row to write: before is the row as locked in this transaction. */
+/* A row to write: before is the row as locked in this transaction. What is inserted need not be locked: the INSERT
+ * does it, and where there is a row after all, that is ERR_BUSY. */
 struct row_write {
     struct key key;
     const struct value *before; /* NULL: insert */
@@ -52,6 +53,7 @@ struct resync_state {
  * with `up_to` (NULL: to the last). */
 struct key_range {
     const struct key *after, *up_to;
+    bool exact; /* waits, as a lock would, for whoever has written a row and not committed; then lets go of it */
 };
 
 struct store_rows {
@@ -113,10 +115,12 @@ struct store_ops {
     bool (*position)(struct store *s, struct pos *ret_pos, struct err *err);
     /* Where it ends now: who has read up to there, and still compares by pos_covers(), has read all that can be seen. */
     bool (*log_end)(struct store *s, struct pos *ret_pos, struct err *err);
-    /* The rows of these keys as they are now: no lock, no transaction. Otherwise as lock. */
+    /* The rows of these keys as they are now, without a lock; in a transaction as they were at its first such read.
+     * Otherwise as lock. */
     bool (*read)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
                  struct arena *arena, struct err *err);
-    /* Likewise the first `limit` rows of a range, in the order of the key; fewer where they are very large. */
+    /* Likewise the first `limit` rows of a range, in the order of the key; fewer where they are very large. What is read
+     * without `exact` may be older than what the log already tells of. */
     bool (*range)(struct store *s, const struct key_range *range, size_t limit, struct store_rows *ret_rows,
                   struct arena *arena, struct err *err);
 };

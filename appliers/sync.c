@@ -38,6 +38,7 @@ struct link_sync {
     pthread_cond_t left;
     unsigned held;
     unsigned waiting_for_both, waiting_for_one;
+    uint64_t turn;
     void (*wait)(void *arg, unsigned gates);
     void *wait_arg;
 
@@ -137,6 +138,7 @@ bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, str
         if (may_enter(s, gates)) {
             entered = true;
             s->held |= gates;
+            s->turn++;
             break;
         }
         if (s->wait != NULL) {
@@ -153,6 +155,15 @@ bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, str
     pthread_cond_broadcast(&s->left); /* link_sync_let_others() waits for that too */
     pthread_mutex_unlock(&s->lock);
     return entered || err_set(err, ERR_STOPPED, 0, "stopped");
+}
+
+uint64_t link_sync_turn(struct link_sync *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t turn = s->turn;
+
+    pthread_mutex_unlock(&s->lock);
+    return turn;
 }
 
 void link_sync_leave(struct link_sync *s, unsigned gates)

@@ -41,6 +41,8 @@ static inline unsigned gate_of(enum side s) { return 1U << s; }
  * later ones for one. False (ERR_STOPPED) when the stop flag goes up first. stop may be NULL. */
 bool link_sync_enter(struct link_sync *s, unsigned gates, struct stop *stop, struct err *err);
 void link_sync_leave(struct link_sync *s, unsigned gates);
+/* Counts each time that anybody has entered: as long as it stands, nobody else has applied or written anything. */
+uint64_t link_sync_turn(struct link_sync *s);
 /* For the simulation, which has one thread: called instead of waiting, until link_sync_may_enter(). */
 void link_sync_set_wait(struct link_sync *s, void (*wait)(void *arg, unsigned gates), void *arg);
 bool link_sync_may_enter(struct link_sync *s, unsigned gates); /* would link_sync_enter() not wait? */

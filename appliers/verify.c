@@ -205,7 +205,7 @@ static bool walk_tables(struct verify *v, struct err *err)
     while (ok && more) {
         struct walk_chunk c;
 
-        ok = walk_read(&w, v->o->chunk_rows, &c, &arena, err);
+        ok = walk_read(&w, v->o->chunk_rows, NULL, &c, &arena, err);
         for (size_t i = 0; ok && i < c.npairs; i++)
             if (!c.pairs[i].same)
                 suspect_add(v, &c.pairs[i].key, c.pairs[i].row[SIDE_LEFT], c.pairs[i].row[SIDE_RIGHT]);

@@ -80,7 +80,8 @@ void walk_done(struct walk *w)
 static bool read_side(const struct walk *w, enum side side, const struct key *after, const struct key *up_to,
                       size_t limit, struct store_rows *ret_rows, struct arena *arena, struct err *err)
 {
-    const struct key_range range = {after->data != NULL ? after : NULL, up_to->data != NULL ? up_to : NULL};
+    const struct key_range range = {after->data != NULL ? after : NULL, up_to->data != NULL ? up_to : NULL,
+                                    w->exact[side]};
 
     return w->stores[side]->ops->range(w->stores[side], &range, limit, ret_rows, arena, err) ||
            err_prefix(err, "read %s rows", side_name(side));
@@ -120,11 +121,20 @@ static void index_build(struct index *x, const struct store_rows *rows, struct a
         *index_slot(x, &rows->keys[i]) = i + 1;
 }
 
-static void add_pair(struct walk_chunk *c, const struct link *link, const struct key *key,
-                     const struct value *left, const struct value *right)
+/* looked_up: the side whose row was not read as part of a range; or neither. */
+enum { NEITHER = 2 };
+
+static void add_pair(struct walk_chunk *c, const struct walk *w, const struct key *key,
+                     const struct value *left, const struct value *right, int looked_up)
 {
     assert(key != NULL);
-    c->pairs[c->npairs++] = (struct walk_pair){*key, {left, right}, decide_same(link, left, right)};
+    c->pairs[c->npairs++] = (struct walk_pair){
+        .key = *key,
+        .row = {left, right},
+        .exact = {w->exact[SIDE_LEFT] && looked_up != SIDE_LEFT,
+                  w->exact[SIDE_RIGHT] && looked_up != SIDE_RIGHT},
+        .same = decide_same(w->link, left, right),
+    };
 }
 
 /* The left's rows that have no partner here: it may stand in the rest. */
@@ -139,7 +149,7 @@ static bool add_lonely(const struct walk *w, const struct store_rows *left, cons
     if (c->rest.data != NULL && !look_up(w, SIDE_RIGHT, keys, nlonely, &right, arena, err))
         return false;
     for (size_t i = 0; i < nlonely; i++)
-        add_pair(c, w->link, &keys[i], left->rows[lonely[i]], right[i]);
+        add_pair(c, w, &keys[i], left->rows[lonely[i]], right[i], SIDE_RIGHT);
     return true;
 }
 
@@ -157,14 +167,14 @@ static bool pair_rows(const struct walk *w, const struct store_rows *left, const
 
         if (slot > 0) {
             met[slot - 1] = true;
-            add_pair(c, w->link, &left->keys[i], left->rows[i], right->rows[slot - 1]);
+            add_pair(c, w, &left->keys[i], left->rows[i], right->rows[slot - 1], NEITHER);
         } else {
             lonely[nlonely++] = i;
         }
     }
     for (size_t i = 0; i < right->count; i++)
         if (!met[i])
-            add_pair(c, w->link, &right->keys[i], NULL, right->rows[i]);
+            add_pair(c, w, &right->keys[i], NULL, right->rows[i], NEITHER);
     return add_lonely(w, left, lonely, nlonely, c, arena, err);
 }
 
@@ -183,13 +193,15 @@ static void set_ends(struct walk_chunk *c, const struct store_rows *right)
         c->end = c->rest; /* the left has been read to its end */
 }
 
-static bool read_range(struct walk *w, size_t rows, struct walk_chunk *c, struct arena *arena,
-                       struct err *err)
+static bool read_range(struct walk *w, size_t rows, const struct walk_first *first, struct walk_chunk *c,
+                       struct arena *arena, struct err *err)
 {
     const struct key none = {NULL, 0};
     struct store_rows left, right;
 
-    if (!read_side(w, SIDE_LEFT, &w->after, &none, rows, &left, arena, err))
+    if (first != NULL)
+        left = first->rows;
+    else if (!read_side(w, SIDE_LEFT, &w->after, &none, rows, &left, arena, err))
         return false;
     if (left.more)
         c->range_end = left.keys[left.count - 1];
@@ -200,7 +212,8 @@ static bool read_range(struct walk *w, size_t rows, struct walk_chunk *c, struct
     return pair_rows(w, &left, &right, c, arena, err);
 }
 
-static bool read_rest(struct walk *w, size_t rows, struct walk_chunk *c, struct arena *arena, struct err *err)
+static bool read_rest(struct walk *w, size_t rows, const struct walk_first *first, struct walk_chunk *c,
+                      struct arena *arena, struct err *err)
 {
     struct store_rows right;
     const struct value **left;
@@ -208,27 +221,65 @@ static bool read_rest(struct walk *w, size_t rows, struct walk_chunk *c, struct 
 
     if (w->rest_end.data != NULL)
         c->range_end = (struct key){arena_copy(arena, w->rest_end.data, w->rest_end.len), w->rest_end.len};
-    if (!read_side(w, SIDE_RIGHT, &w->rest_after, &c->range_end, rows, &right, arena, err) ||
-        !look_up(w, SIDE_LEFT, right.keys, right.count, &left, arena, err))
+    if (first != NULL)
+        right = first->rows;
+    else if (!read_side(w, SIDE_RIGHT, &w->rest_after, &c->range_end, rows, &right, arena, err))
+        return false;
+    if (!look_up(w, SIDE_LEFT, right.keys, right.count, &left, arena, err))
         return false;
     set_ends(c, &right);
     index_build(&x, &w->shown, arena);
     c->pairs = arena_alloc(arena, (right.count + 1) * sizeof *c->pairs);
     for (size_t i = 0; i < right.count; i++)
         if (*index_slot(&x, &right.keys[i]) == 0)
-            add_pair(c, w->link, &right.keys[i], left[i], right.rows[i]);
+            add_pair(c, w, &right.keys[i], left[i], right.rows[i], SIDE_LEFT);
     return true;
 }
 
-bool walk_read(struct walk *w, size_t rows, struct walk_chunk *ret_chunk, struct arena *arena,
-               struct err *err)
+bool walk_read(struct walk *w, size_t rows, const struct walk_first *first, struct walk_chunk *ret_chunk,
+               struct arena *arena, struct err *err)
 {
     struct walk_chunk c = {0};
 
-    if (!(w->rest_after.data != NULL ? read_rest : read_range)(w, rows, &c, arena, err))
+    assert(first == NULL || walk_begins_with(w, first));
+    if (first != NULL)
+        rows = first->limit;
+    if (!(w->rest_after.data != NULL ? read_rest : read_range)(w, rows, first, &c, arena, err))
         return false;
     *ret_chunk = c;
     return true;
+}
+
+/* ---- Ahead ---- */
+
+static bool is_same_end(const struct key *a, const struct key *b)
+{
+    return a->data == NULL || b->data == NULL ? a->data == b->data : key_equal(a, b);
+}
+
+bool walk_begins_with(const struct walk *w, const struct walk_first *first)
+{
+    const struct key none = {NULL, 0};
+    const bool rest = w->rest_after.data != NULL;
+
+    return first->side == (rest ? SIDE_RIGHT : SIDE_LEFT) && (first->exact || !w->exact[first->side]) &&
+           is_same_end(&first->after, rest ? &w->rest_after : &w->after) &&
+           is_same_end(&first->up_to, rest ? &w->rest_end : &none);
+}
+
+bool walk_next_first(const struct walk *w, const struct walk_chunk *chunk, size_t rows,
+                     struct walk_first *ret_first)
+{
+    struct walk_first f = {.side = SIDE_LEFT, .after = chunk->range_end, .limit = rows};
+
+    if (chunk->rest.data != NULL) {
+        f.side = SIDE_RIGHT;
+        f.after = chunk->rest;
+        f.up_to = chunk->range_end;
+    }
+    f.exact = w->exact[f.side];
+    *ret_first = f;
+    return f.after.data != NULL;
 }
 
 bool walk_advance(struct walk *w, const struct walk_chunk *chunk)

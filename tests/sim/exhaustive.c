@@ -194,6 +194,8 @@ static void start(struct search *s)
     s->resyncs_left = s->run.resyncs;
     s->last = (struct sim_row){0, 0, 0, 0};
     world_resync(s->w, 0)->order = s->run.order;
+    world_resync(s->w, 0)->copies = s->run.copies;
+    world_resync(s->w, 0)->target = s->run.target;
     for (int t = 0; t < 2 && s->run.drift; t++)
         world_drift(s->w, t, 0, row_for(s->run.drifted[t]));
     s->crashes_left = s->run.crashes;

@@ -183,6 +183,8 @@ static void set_up(struct schedule *k)
 
         a->part = below(k, 3);
         a->chunk = 1 + below(k, 3);
+        a->copies = below(k, 2) != 0;
+        a->target = below(k, 2) != 0 ? SIDE_RIGHT : SIDE_LEFT;
         draw_order(k, a);
         while (!a->open || a->busy) {
             a->task = TASK_OPEN;

@@ -22,6 +22,8 @@ struct exhaustive_run {
     bool drift; /* the tables begin with these rows, as applications write them, and a resync that has to be done */
     uint8_t drifted[2];
     struct job_order order;
+    bool copies; /* its scans copy into target what they can */
+    enum side target;
     bool until_first; /* ends at the first divergence */
 };
 

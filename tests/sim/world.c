@@ -278,6 +278,9 @@ static bool mem_range(struct store *s, const struct key_range *range, size_t lim
 
     if (!still_connected(m, err))
         return false;
+    for (size_t k = first; k < end && range->exact; k++)
+        if (!wait_for_lock(m, (uint8_t)k, false, err))
+            return false;
     ret_rows->keys = arena_alloc(arena, MAX_KEYS * sizeof *ret_rows->keys);
     ret_rows->rows = arena_alloc(arena, MAX_KEYS * sizeof *ret_rows->rows);
     ret_rows->count = 0;
@@ -322,7 +325,17 @@ static bool write_row(struct mem_store *m, const struct row_write *w, size_t ind
     uint8_t k = key_number(&w->key);
     struct sim_row before = row_of(w->before), after = row_of(w->after);
 
-    assert(m->lock[k] != LOCK_NONE);
+    if (m->lock[k] == LOCK_NONE) { /* an insert locks for itself, if there is no row */
+        assert(!before.present);
+        if (!wait_for_lock(m, k, true, err))
+            return false;
+        saw(m->actor, m->table->row[k].present);
+        if (m->table->row[k].present) {
+            end_tx(m);
+            return err_set(err, ERR_BUSY, 0, "there is a row");
+        }
+        m->after[k] = m->table->row[k];
+    }
     assert(rows_same(before, m->after[k])); /* the caller knows what it locked */
     if (m->table->refuses && after.present && after.val == REFUSED_VALUE) {
         end_tx(m);
@@ -646,7 +659,50 @@ static int64_t no_clock(void *arg)
     return 0;
 }
 
-static const struct resync_streams streams_ops = {.read_on = read_on, .pending = pending, .now_us = no_clock};
+/* At once, which is one of the moments at which a thread of its own may do it. */
+static void read_ahead(void *arg, const struct walk_first *next)
+{
+    struct actor *a = arg;
+    const struct key_range range = {next->after.data != NULL ? &next->after : NULL,
+                                    next->up_to.data != NULL ? &next->up_to : NULL, next->exact};
+    struct err err = ERR_INIT;
+
+    arena_done(&a->ahead_arena);
+    a->ahead = *next;
+    a->ahead_turn = a->resync.turn;
+    /* The numbers' texts live for ever, the list of them does not. */
+    a->ahead.after.data = a->ahead.after.data != NULL ? key_bytes[key_number(&next->after)] : NULL;
+    a->ahead.up_to.data = a->ahead.up_to.data != NULL ? key_bytes[key_number(&next->up_to)] : NULL;
+    a->has_ahead = mem_range(&a->store[next->side].base, &range, next->limit, &a->ahead.rows, &a->ahead_arena,
+                             &err);
+}
+
+static const struct resync_streams streams_ops = {
+    .read_on = read_on, .pending = pending, .read_ahead = read_ahead, .now_us = no_clock};
+
+/* Who copies goes on to copy, into the side that lacks more. */
+static void choose_copies(struct actor *a)
+{
+    struct resync *r = &a->resync;
+
+    if (r->lacks[SIDE_LEFT] != r->lacks[SIDE_RIGHT])
+        r->target = r->lacks[SIDE_LEFT] > r->lacks[SIDE_RIGHT] ? SIDE_LEFT : SIDE_RIGHT;
+    r->copies = a->copies && !r->copy_fails;
+}
+
+static bool scan(struct actor *a, struct walk *w, struct walk_chunk *ret_chunk, struct key **ret_keys,
+                 size_t *ret_nkeys, struct arena *arena, struct arena *first_arena, struct err *err)
+{
+    const struct walk_first first = a->ahead;
+    const bool has = a->has_ahead;
+
+    arena_done(first_arena);
+    *first_arena = a->ahead_arena;
+    arena_init(&a->ahead_arena);
+    a->has_ahead = false;
+    return resync_scan(&a->resync, w, a->chunk, has ? &first : NULL, a->ahead_turn, ret_chunk, ret_keys,
+                       ret_nkeys, arena, err);
+}
 
 static bool settle_keys(struct actor *a, const struct key *keys, size_t nkeys, struct err *err)
 {
@@ -666,17 +722,23 @@ static void run_resync(struct actor *a)
     struct err err = ERR_INIT;
     struct walk walk;
     struct walk_chunk chunk;
-    struct arena arena;
+    struct arena arena, first_arena;
     struct key *keys;
     size_t nkeys;
     bool ok = resync_begin(&a->resync, &a->order, &err), more = true;
 
+    a->has_ahead = false;
+    a->resync.copies = a->copies;
+    a->resync.target = a->target;
+
     walk_init(&walk, &a->world->link[a->link], &a->store[SIDE_LEFT].base, &a->store[SIDE_RIGHT].base, NULL);
     arena_init(&arena);
+    arena_init(&first_arena);
     while (ok && more) {
-        ok = resync_scan(&a->resync, &walk, a->chunk, &chunk, &keys, &nkeys, &arena, &err) &&
+        ok = scan(a, &walk, &chunk, &keys, &nkeys, &arena, &first_arena, &err) &&
              settle_keys(a, keys, nkeys, &err);
         more = ok && walk_advance(&walk, &chunk);
+        choose_copies(a);
         arena_reset(&arena);
     }
     ok = ok && reconcile_enter(&a->resync.apply, GATE_BOTH, &err);
@@ -689,6 +751,9 @@ static void run_resync(struct actor *a)
         abort();
     }
     arena_done(&arena);
+    arena_done(&first_arena);
+    arena_done(&a->ahead_arena);
+    a->has_ahead = false;
     walk_done(&walk);
 }
 
@@ -901,6 +966,7 @@ void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins
             a->from = from == 2 ? SIDE_LEFT : from;
             a->order = (struct job_order){0};
             a->chunk = 2;
+            a->copies = false;
             a->resync_wanted = false;
             a->streams = streams_ops;
             a->streams.arg = a;
@@ -1058,6 +1124,8 @@ uint64_t world_hash(const struct world *w, bool may_crash)
         h = mix(h, a->waits_for_gates << 1 | a->waits_for_lock);
         if (a->is_resync) {
             h = mix(h, a->busy ? a->trace : 0);
+            h = mix(h,
+                    a->has_ahead && link_sync_turn(w->sync[a->link]) - a->ahead_turn < 2); /* it may count */
             h = mix(h, a->resync_wanted);
             continue;
         }

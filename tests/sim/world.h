@@ -100,7 +100,13 @@ struct actor { /* one direction, or the resync of a link: what its thread would 
     struct resync resync;
     struct resync_streams streams;
     struct job_order order;
-    size_t chunk;       /* rows of a chunk of its walk */
+    size_t chunk; /* rows of a chunk of its walk */
+    bool copies;  /* its scans begin with copying into target */
+    enum side target;
+    bool has_ahead; /* of its walk, read ahead */
+    struct walk_first ahead;
+    struct arena ahead_arena;
+    uint64_t ahead_turn;
     bool resync_wanted; /* a job that is stored: it has to be done before the world is at rest */
     struct apply apply;
     struct mem_store store[2];

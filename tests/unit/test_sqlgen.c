@@ -579,7 +579,7 @@ static bool range_text(const size_t *key, size_t nkey, const char *const after[3
         if (values != NULL)
             assert_true(key_of(&link, row, &arena, &keys[bound]));
     }
-    const struct key_range range = {after != NULL ? &keys[0] : NULL, up_to != NULL ? &keys[1] : NULL};
+    const struct key_range range = {after != NULL ? &keys[0] : NULL, up_to != NULL ? &keys[1] : NULL, false};
     bool ok = sqlgen_range(&link, SIDE_RIGHT, &range, 100, out, err);
 
     arena_done(&arena);
@@ -657,7 +657,7 @@ static void test_range(void **state)
     }
 }
 
-/* Where the left's index has the key's columns in another order than the config. */
+/* Where the left's index has the key's columns in another order than the config; and exact. */
 static void test_range_in_the_order_of_the_index(void **state)
 {
     static size_t walk[] = {2, 0};
@@ -665,7 +665,7 @@ static void test_range_in_the_order_of_the_index(void **state)
     struct buf out = BUF_INIT;
     struct err err = ERR_INIT;
     const struct key k = {"\1\0\0\0007\1\0\0\0x", 10};
-    const struct key_range range = {&k, &k};
+    const struct key_range range = {&k, &k, true};
 
     (void)state;
     link.key = key_both;
@@ -676,7 +676,7 @@ static void test_range_in_the_order_of_the_index(void **state)
         &out,
         "SELECT `id`,`email`,`no``te`,`sync_version`,`updated_at` FROM `shop`.`cus``tomers` FORCE INDEX "
         "(`PRIMARY`) WHERE ((`no``te`>'x') OR (`no``te`='x' AND `id`>7)) AND "
-        "((`no``te`<'x') OR (`no``te`='x' AND `id`<=7)) ORDER BY `no``te`,`id` LIMIT 9");
+        "((`no``te`<'x') OR (`no``te`='x' AND `id`<=7)) ORDER BY `no``te`,`id` LIMIT 9 LOCK IN SHARE MODE");
     buf_done(&out);
 }
 
@@ -704,8 +704,8 @@ static void test_what_is_no_range(void **state)
     /* A key that is sealed on that side finds nothing there; one that is none comes from a table others can write. */
     sealed.key = key_email;
     for (int up_to = 0; up_to < 2; up_to++) {
-        const struct key_range range = {up_to ? NULL : &k, up_to ? &k : NULL},
-                               none = {up_to ? NULL : &broken, up_to ? &broken : NULL};
+        const struct key_range range = {up_to ? NULL : &k, up_to ? &k : NULL, false},
+                               none = {up_to ? NULL : &broken, up_to ? &broken : NULL, false};
 
         assert_false(sqlgen_range(&sealed, SIDE_LEFT, &range, 1, &out, &err));
         assert_int_equal(err.kind, ERR_CONFIG);

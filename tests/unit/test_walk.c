@@ -249,22 +249,49 @@ static void check_pair(const struct walk_pair *p, struct mem_store stores[2], bo
         assert_int_equal(p->same, value_equal(&p->row[SIDE_LEFT][VERSION], &p->row[SIDE_RIGHT][VERSION]));
 }
 
-/* Walks from `after` on to the end, or as many chunks as there are steps: then true, and a copy of the last chunk's
+/* As another connection would. The arena is emptied first. */
+static bool read_ahead(struct mem_store stores[2], const struct walk *w, const struct walk_chunk *c,
+                       size_t rows, struct walk_first *f, struct arena *arena)
+{
+    struct err err = ERR_INIT;
+
+    arena_done(arena);
+    if (!walk_next_first(w, c, rows, f))
+        return false;
+    if (f->after.data != NULL)
+        f->after.data = arena_copy(arena, f->after.data, f->after.len);
+    if (f->up_to.data != NULL)
+        f->up_to.data = arena_copy(arena, f->up_to.data, f->up_to.len);
+    const struct key_range range = {f->after.data != NULL ? &f->after : NULL,
+                                    f->up_to.data != NULL ? &f->up_to : NULL, f->exact};
+
+    assert_true(stores[f->side].base.ops->range(&stores[f->side].base, &range, rows, &f->rows, arena, &err));
+    return true;
+}
+
+/* Walks from `after` on to the end, every second chunk read ahead, or as many chunks as there are steps: then true, and a copy of the last chunk's
  * end in *ret_end, if it has one. */
 static bool walk_steps(struct mem_store stores[2], size_t chunk_rows, bool exact, const struct key *after,
                        size_t steps, struct seen *seen, struct key *ret_end)
 {
     struct walk w;
-    bool more = true;
+    struct walk_first first;
+    struct arena ahead[2];
+    bool more = true, has_first = false;
 
     walk_init(&w, &link_of_test, &stores[SIDE_LEFT].base, &stores[SIDE_RIGHT].base, after);
+    arena_init(&ahead[0]);
+    arena_init(&ahead[1]);
     for (; more && steps > 0; steps--) {
         struct walk_chunk c;
         struct err err = ERR_INIT;
         struct arena arena;
 
         arena_init(&arena);
-        assert_true(walk_read(&w, chunk_rows, &c, &arena, &err));
+        if (has_first)
+            assert_true(walk_begins_with(&w, &first));
+        assert_true(walk_read(&w, chunk_rows, has_first ? &first : NULL, &c, &arena, &err));
+        has_first = steps % 2 == 0 && read_ahead(stores, &w, &c, chunk_rows, &first, &ahead[steps / 2 % 2]);
         for (size_t i = 0; i < c.npairs; i++)
             check_pair(&c.pairs[i], stores, exact, seen);
         if (c.end.data != NULL) {
@@ -281,6 +308,8 @@ static bool walk_steps(struct mem_store stores[2], size_t chunk_rows, bool exact
     }
     seen->again = seen->again || w.rest_after.data != NULL;
     walk_done(&w);
+    arena_done(&ahead[0]);
+    arena_done(&ahead[1]);
     return more;
 }
 
@@ -313,6 +342,43 @@ static void walk_in_pieces(struct mem_store stores[2], size_t chunk_rows, bool e
                           (size_t)rand_r(seed) % 3 + 1 + tries / 10, seen, &end);
     }
     free((void *)end.data);
+}
+
+static void test_what_a_chunk_begins_with(void **state)
+{
+    static const struct key a = {"a", 1}, b = {"b", 1}, none = {NULL, 0};
+    const struct {
+        struct key after, rest_after, rest_end; /* of the walk */
+        bool exact;                             /* likewise, on both sides */
+        struct walk_first first;
+        bool fits;
+    } cases[] = {
+        {none, none, none, false, {.side = SIDE_LEFT}, true},
+        {none, none, none, false, {.side = SIDE_RIGHT}, false},
+        {none, none, none, false, {.side = SIDE_LEFT, .exact = true}, true},
+        {none, none, none, true, {.side = SIDE_LEFT, .exact = true}, true},
+        {none, none, none, true, {.side = SIDE_LEFT}, false},
+        {none, none, none, false, {.side = SIDE_LEFT, .after = a}, false},
+        {a, none, none, false, {.side = SIDE_LEFT, .after = a}, true},
+        {a, none, none, false, {.side = SIDE_LEFT, .after = b}, false},
+        {a, none, none, false, {.side = SIDE_LEFT, .after = a, .up_to = b}, false},
+        {a, b, none, false, {.side = SIDE_LEFT, .after = a}, false},
+        {a, b, none, false, {.side = SIDE_RIGHT, .after = b}, true},
+        {a, b, a, false, {.side = SIDE_RIGHT, .after = b}, false},
+        {a, b, a, false, {.side = SIDE_RIGHT, .after = b, .up_to = a}, true},
+        {a, b, a, false, {.side = SIDE_RIGHT, .after = b, .up_to = b}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct walk w = {.after = cases[i].after,
+                               .rest_after = cases[i].rest_after,
+                               .rest_end = cases[i].rest_end,
+                               .exact = {cases[i].exact, cases[i].exact}};
+
+        if (walk_begins_with(&w, &cases[i].first) != cases[i].fits)
+            fail_msg("case %zu", i);
+    }
 }
 
 static void assert_all_seen(const struct mem_store stores[2], const struct seen *seen, size_t at_most)
@@ -546,7 +612,7 @@ static void test_an_error_says_which_side(void **state)
         stores[broken].base.ops = &broken_ops;
         arena_init(&arena);
         walk_init(&w, &link_of_test, &stores[SIDE_LEFT].base, &stores[SIDE_RIGHT].base, NULL);
-        assert_false(walk_read(&w, 5, &c, &arena, &err));
+        assert_false(walk_read(&w, 5, NULL, &c, &arena, &err));
         assert_string_equal(err.text, broken == SIDE_LEFT ? "read left rows: gone" : "read right rows: gone");
         assert_int_equal(err.kind, ERR_RETRY);
         walk_done(&w);
@@ -560,9 +626,10 @@ int main(void)
         {.name = "first"}, {.name = "second"}, {.name = "version"}, {.name = "updated_at"}};
     static struct field fields[NFIELDS];
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_key_is_seen_once),     cmocka_unit_test(test_one_side_has_many_more),
-        cmocka_unit_test(test_it_goes_on_anywhere),       cmocka_unit_test(test_sides_that_sort_differently),
-        cmocka_unit_test(test_new_rows_hide_no_old_ones), cmocka_unit_test(test_an_error_says_which_side),
+        cmocka_unit_test(test_what_a_chunk_begins_with),    cmocka_unit_test(test_each_key_is_seen_once),
+        cmocka_unit_test(test_one_side_has_many_more),      cmocka_unit_test(test_it_goes_on_anywhere),
+        cmocka_unit_test(test_sides_that_sort_differently), cmocka_unit_test(test_new_rows_hide_no_old_ones),
+        cmocka_unit_test(test_an_error_says_which_side),
     };
 
     for (size_t i = 0; i < NFIELDS; i++)
