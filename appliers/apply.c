@@ -295,18 +295,19 @@ static uint64_t purge_limit(struct apply *a)
 
 /* Takes over cp->pos. */
 static bool write_checkpoint(struct apply *a, struct checkpoint *cp, const struct row_write *rows,
-                             size_t nrows, struct err *err)
+                             size_t nrows, bool any_order, struct err *err)
 {
     struct store *peer = a->stores[side_peer(a->from)];
     uint64_t purge = purge_limit(a);
-    struct store_write w = {.checkpoint = cp, .rows = rows, .nrows = nrows, .purge_markers = purge};
+    struct store_write w = {.checkpoint = cp,
+                            .rows = rows,
+                            .nrows = nrows,
+                            .any_order = any_order,
+                            .purge_markers = purge,
+                            .commit = true};
 
     if (!peer->ops->write(peer, &w, err))
         return false;
-    if (!peer->ops->commit(peer, err)) {
-        err->kind = ERR_RETRY; /* whatever it says: only the stored checkpoint can tell what happened */
-        return err_prefix(err, "commit");
-    }
     if (purge > 0)
         a->purged = purge;
     pos_move(&a->stored.pos, &cp->pos);
@@ -317,13 +318,13 @@ static bool write_checkpoint(struct apply *a, struct checkpoint *cp, const struc
 }
 
 /* Step 4. */
-static bool batch_write(struct batch *b, struct err *err)
+static bool batch_write(struct batch *b, bool any_order, struct err *err)
 {
     const struct tx *last = b->txs[b->ntxs - 1];
     struct checkpoint cp = {POS_INIT, last->rows_done, b->passed};
 
     pos_copy(&cp.pos, &last->pos);
-    bool ok = write_checkpoint(b->a, &cp, b->writes, b->nwrites, err);
+    bool ok = write_checkpoint(b->a, &cp, b->writes, b->nwrites, any_order, err);
 
     pos_done(&cp.pos);
     return ok;
@@ -372,7 +373,7 @@ static enum batch_result batch_run(struct batch *b, const struct refused *refuse
             b->nwrites = park_writes(a->link, side_peer(a->from), b->writes, b->nwrites, &b->arena,
                                      &b->writes);
         /* Nothing to write: the position alone is stored later, with something that counts. */
-        if (b->nwrites > 0 && !batch_write(b, err)) {
+        if (b->nwrites > 0 && !batch_write(b, mode == WRITE_FOLDED, err)) {
             peer->ops->rollback(peer);
             return err->kind == ERR_ROW ? BATCH_REFUSED : BATCH_FAILED;
         }
@@ -469,7 +470,7 @@ static bool store_position(struct apply *a, const struct pos *pos, bool anyway, 
     if (anyway || cp.marker != a->stored.marker || a->stored.rows_done != 0 ||
         !pos_equal(pos, &a->stored.pos)) {
         pos_copy(&cp.pos, pos);
-        ok = peer->ops->lock(peer, NULL, 0, NULL, NULL, err) && write_checkpoint(a, &cp, NULL, 0, err);
+        ok = peer->ops->lock(peer, NULL, 0, NULL, NULL, err) && write_checkpoint(a, &cp, NULL, 0, false, err);
         if (!ok)
             peer->ops->rollback(peer);
         pos_done(&cp.pos);

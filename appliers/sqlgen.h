@@ -9,6 +9,7 @@
 #define APPLIERS_SQLGEN_H
 
 #include "appliers/store.h"
+#include "cdc/db/dbconn.h"
 
 /* One value as it stands in a statement for this side, sealed where it has to be.
  * ERR_ROW (no index) where it cannot be written: missing, sealed by a key we do not
@@ -38,6 +39,17 @@ bool sqlgen_delete(const struct link *link, enum side side, const struct row_wri
 /* Writes what differs, and always version, updated_at and synced_at. */
 bool sqlgen_update(const struct link *link, enum side side, const struct row_write *row, struct buf *out,
                    struct err *err);
+
+/* Which columns an update writes, a bit each: those of one shape may be told in one statement. 0: it goes alone. */
+uint64_t sqlgen_update_shape(const struct link *link, enum side side, const struct row_write *row);
+/* Rows of different keys and this shape, as sqlgen_update() does each of them. ERR_ROW has the index in rows. Matches
+ * fewer rows where one stands under a key of other bytes; the others are written then. */
+bool sqlgen_updates(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
+                    uint64_t shape, struct buf *out, struct err *err);
+/* May this row be deleted together with others, by a server of this kind? */
+bool sqlgen_may_join(const struct link *link, enum side side, enum db_kind kind, const struct row_write *row);
+bool sqlgen_deletes(const struct link *link, enum side side, enum db_kind kind, const struct row_write *rows,
+                    size_t nrows, struct buf *out, struct err *err);
 
 /* The control tables; side is the store's own. */
 void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);

@@ -71,8 +71,11 @@ struct store_write {
     size_t ndrop_markers;
     bool touch; /* the checkpoint stays and is written all the same: what else tells an echo is not there */
     uint64_t purge_markers;       /* delete those with ids up to here; 0: none */
-    const struct row_write *rows; /* in this order */
+    const struct row_write *rows; /* in this order, unless: */
     size_t nrows;
+    bool any_order; /* the rows are of different keys and may come in another order, several in one statement: deletes
+                     * first, then updates */
+    bool commit;                               /* and commit it, in the same round trip where that is safe */
     const struct quarantine_entry *quarantine; /* to insert, or to count one more try of */
     size_t nquarantine;
     const struct key *release; /* to delete from quarantine */
@@ -102,7 +105,8 @@ struct store_ops {
                  struct arena *arena, struct err *err);
     /* Checkpoint or markers first, then the rows: rule 2. Every write of rows has a
      * checkpoint, a touch of it, or a marker. ERR_ROW carries the index in rows. Sets synced_at to now.
-     * The transaction must be rolled back after any error. */
+     * The transaction must be rolled back after any error. With `commit` an ERR_RETRY leaves it open
+     * whether it was committed; after any other error it was not. */
     bool (*write)(struct store *s, const struct store_write *w, struct err *err);
     /* After an error it is not known whether it was committed. */
     bool (*commit)(struct store *s, struct err *err);

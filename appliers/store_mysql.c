@@ -1,10 +1,21 @@
 /*
  * store_mysql.c - one side of a link on a real server.
  *
- * Round trips cost more than anything else here, so a transaction is three of
- * them: "START TRANSACTION; SELECT ... FOR UPDATE", all writes in one packet of many
+ * Round trips cost more than anything else here, so a transaction is two of
+ * them, or three: "START TRANSACTION; SELECT ... FOR UPDATE", all writes in one packet of many
  * statements, COMMIT. Packets are cut at about a MiB, and below what the server
  * takes.
+ *
+ * Where the COMMIT stands. How many rows a statement has matched, and whether the server had
+ * something to say, is looked at before anything is committed. Where the statements about rows are few, a guard
+ * behind each of them does it, and the COMMIT goes with them:
+ *
+ *   UPDATE ...; SET @twinlog=IF(ROW_COUNT()=1 AND @@warning_count=0,0,EXP(1000)); COMMIT
+ *
+ * EXP(1000) is out of range, and a packet stops at its first error: so the COMMIT is not run, the transaction
+ * is still open and as it was behind the statement, and the rest is done the careful way. (A DO does not do: MariaDB
+ * says nothing of its errors and goes on. Seen on MariaDB 10.11 and 11.8, MySQL 9.7; ROW_COUNT() is of matched rows,
+ * as our sessions ask for them.)
  *
  * Locking. The keys are asked for by their UNIQUE index under REPEATABLE READ, which
  * locks a row that is there and the gap where one is not. A row is matched to its
@@ -12,7 +23,7 @@
  * match is asked for again key by key, so that the answer says whose it is.
  *
  * Who is to blame. A packet stops at its first bad statement, and the number of
- * that statement leads to the row. Inserts stand together in one statement; when
+ * that statement leads to the row. Many rows stand together in one statement; when
  * that one is refused, InnoDB has undone it alone, so its rows are sent one by
  * one until the bad one shows. Under our locks no UPDATE or DELETE can miss its
  * row, and no INSERT can meet its own key; when one does, what we had read was
@@ -34,8 +45,11 @@
 
 enum {
     LOCK_WAIT_S = 5,
-    LIST_MAX = 500,             /* keys of one SELECT: see sqlgen.c */
-    INSERT_MAX = 200,           /* rows of one INSERT: the price of finding the bad one */
+    LIST_MAX = 500,   /* keys of one SELECT: see sqlgen.c */
+    INSERT_MAX = 200, /* rows of one INSERT: the price of finding the bad one */
+    UPDATE_MAX = 100, /* likewise; a row looks for its place in a list that long */
+    DELETE_MAX = 200,
+    GUARDED_MAX = 4,            /* statements about rows that a COMMIT goes with: a guard costs some 10 us */
     PACKET_BYTES = 1 << 20,     /* about */
     PURGE_CONFLICTS_EVERY = 64, /* ids */
     RANGE_BYTES = 4 << 20,      /* of rows in one range, about */
@@ -47,13 +61,24 @@ enum {
     ER_BAD_FIELD = 1054,
     ER_NO_SUCH_TABLE = 1146,
     ER_KEY_DOES_NOT_EXIST = 1176,
+    ER_DATA_OUT_OF_RANGE = 1690,
 };
 
 /* One statement of the packet that is being built. */
 struct statement {
-    enum { CONTROL, INSERT, UPDATE, DELETE } what;
-    size_t first, count; /* rows of the write; none for CONTROL */
+    enum { CONTROL, INSERT, UPDATE, DELETE, GUARD, COMMIT } what;
+    size_t first, count; /* rows of the write, in the order in which they are written; none for the others */
+    uint64_t shape;      /* of UPDATEs */
+    bool missed;         /* matched fewer rows than it is about */
     size_t begin;        /* in the packet's text */
+};
+
+/* Where a row of the write stands in it, and with which others it may share a statement. */
+struct place {
+    enum { DELETED, UPDATED, INSERTED } kind;
+    bool alone;
+    uint64_t shape; /* of updates */
+    size_t index;
 };
 
 struct store_mysql {
@@ -63,7 +88,12 @@ struct store_mysql {
     bool in_transaction;
     bool outgrown; /* a row did not fit: the next session may have another limit */
     uint32_t lock_wait_s;
-    bool warned; /* a statement of the write under way had warnings */
+    bool warned;    /* a statement of the write under way had warnings */
+    bool unguarded; /* a guard has stopped it: the rest is done without */
+
+    struct row_write *rows; /* of the write under way, in the order in which they are written */
+    struct place *places;   /* theirs */
+    size_t nrows, rows_cap;
 
     struct buf packet; /* row values: never logged */
     struct statement *statements;
@@ -383,8 +413,18 @@ static struct statement *add_statement(struct store_mysql *m, int what, size_t f
     st->what = what;
     st->first = first;
     st->count = count;
+    st->shape = 0;
+    st->missed = false;
     st->begin = m->packet.len;
     return st;
+}
+
+/* The last one goes again. */
+static void drop_statement(struct store_mysql *m)
+{
+    size_t begin = m->statements[--m->nstatements].begin;
+
+    m->packet.len = m->nstatements > 0 ? begin - 1 : begin; /* with the semicolon */
 }
 
 static void clear_packet(struct store_mysql *m)
@@ -403,16 +443,20 @@ static bool lost_our_row(struct store_mysql *m, struct err *err)
     return false;
 }
 
-static bool row_text(struct store_mysql *m, const struct row_write *rows, size_t nrows, struct buf *out,
-                     struct err *err)
+static bool row_text(struct store_mysql *m, const struct row_write *rows, size_t nrows, uint64_t shape,
+                     struct buf *out, struct err *err)
 {
     const struct link *link = m->base.link;
     enum side side = m->base.side;
 
     if (rows->before == NULL)
         return sqlgen_insert(link, side, rows, nrows, out, err);
+    if (rows->after == NULL && nrows > 1)
+        return sqlgen_deletes(link, side, dbconn_kind(m->conn), rows, nrows, out, err);
     if (rows->after == NULL)
         return sqlgen_delete(link, side, rows, out, err);
+    if (nrows > 1)
+        return sqlgen_updates(link, side, rows, nrows, shape, out, err);
     return sqlgen_update(link, side, rows, out, err);
 }
 
@@ -426,28 +470,29 @@ static bool met_own_key(const struct store_mysql *m, const struct err *err)
 }
 
 /* A statement about one row was refused. */
-static bool row_failed(struct store_mysql *m, const struct row_write *row, size_t index, struct err *err)
+static bool row_failed(struct store_mysql *m, size_t i, struct err *err)
 {
-    if (err->kind == ERR_ROW && row->before == NULL && met_own_key(m, err))
+    if (err->kind == ERR_ROW && m->rows[i].before == NULL && met_own_key(m, err))
         return lost_our_row(m, err);
-    err->index = index;
+    err->index = m->places[i].index;
     return table_failed(m, err);
 }
 
-/* The rows of an INSERT that was refused as a whole, one by one. */
-static bool insert_each(struct store_mysql *m, const struct store_write *w, const struct statement *st,
-                        struct err *err)
+/* The rows of a statement that was refused as a whole, or missed some of them, one by one. */
+static bool write_each(struct store_mysql *m, const struct statement *st, struct err *err)
 {
     struct buf sql = BUF_INIT;
     bool ok = true;
 
     for (size_t i = st->first; i < st->first + st->count && ok; i++) {
         buf_clear(&sql);
-        ok = row_text(m, &w->rows[i], 1, &sql, err) &&
+        ok = row_text(m, &m->rows[i], 1, 0, &sql, err) &&
              dbconn_query(m->conn, sql.data, sql.len, SIZE_MAX, NULL, err);
         m->warned = m->warned || dbconn_warned(m->conn);
         if (!ok)
-            row_failed(m, &w->rows[i], i, err);
+            row_failed(m, i, err);
+        else if (dbconn_statement_rows(m->conn, 0) != 1)
+            ok = lost_our_row(m, err);
     }
     buf_done(&sql);
     if (ok)
@@ -455,32 +500,81 @@ static bool insert_each(struct store_mysql *m, const struct store_write *w, cons
     return ok;
 }
 
-/* Did the first n statements of the last packet, sent from statement number `from` on, find their rows? */
+static bool is_of_rows(const struct statement *st) { return st->count > 0; }
+
+/* Did the first n statements of the last packet, sent from statement number `from` on, find their rows? Where an UPDATE
+ * of many did not, some stand under a key of other bytes than its own; to write a row once more is no harm. */
 static bool check_counts(struct store_mysql *m, size_t from, size_t n, struct err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct statement *st = &m->statements[from + i];
+    bool ok = true;
 
-        if (st->what != CONTROL && dbconn_statement_rows(m->conn, i) != st->count)
+    for (size_t i = 0; i < n; i++) {
+        struct statement *st = &m->statements[from + i];
+        uint64_t rows = dbconn_statement_rows(m->conn, i);
+
+        st->missed = is_of_rows(st) && rows != st->count;
+        if (st->missed && (st->what != UPDATE || st->count == 1 || rows > st->count))
             return lost_our_row(m, err);
     }
-    return true;
+    for (size_t i = 0; i < n && ok; i++)
+        ok = !m->statements[from + i].missed || write_each(m, &m->statements[from + i], err);
+    return ok;
 }
 
-/* How many statements go with the next packet, from number `from` on: all, but for a test. */
+/* How many statements go with the next packet, from number `from` on: all, but for a test, and behind a guard. */
 static size_t count_to_send(const struct store_mysql *m, size_t from)
 {
-    return fault_splits_packets() ? 1 : m->nstatements - from;
+    return m->unguarded || fault_splits_packets() ? 1 : m->nstatements - from;
 }
 
-/* Sends the packet. An INSERT that was refused is taken apart; if each of its rows
+/* The rest is done without. What the guard did not like may be a row that was missed, or a warning. */
+static bool guard_failed(struct store_mysql *m, size_t from, size_t good, struct err *err)
+{
+    if (err->code != ER_DATA_OUT_OF_RANGE)
+        return control_failed(m, err);
+    err_clear(err);
+    m->unguarded = true;
+    return check_counts(m, from, good, err);
+}
+
+static bool commit_failed(struct store_mysql *m, struct err *err)
+{
+    err->kind = ERR_RETRY; /* whatever it says, only the checkpoint knows */
+    err->index = SIZE_MAX;
+    err_prefix(err, "commit on server %s", dbconn_name(m->conn));
+    return failed(m, err);
+}
+
+/* Statement number `bad` was refused, those from number `from` on before it were not. True: what is behind it follows. */
+static bool statement_failed(struct store_mysql *m, size_t from, size_t bad, struct err *err)
+{
+    const struct statement *st = &m->statements[bad];
+
+    switch (st->what) {
+    case CONTROL: return control_failed(m, err);
+    case GUARD: return guard_failed(m, from, bad - from, err);
+    case COMMIT: return commit_failed(m, err);
+    case INSERT:
+    case UPDATE:
+    case DELETE: break;
+    }
+    if (st->count == 1 || err->kind != ERR_ROW)
+        return row_failed(m, st->first, err);
+    return check_counts(m, from, bad - from, err) && write_each(m, st, err);
+}
+
+/* Sends the packet. A statement of many rows that was refused is taken apart; if each of its rows
  * is accepted alone, what stands behind it follows. */
-static bool send_packet(struct store_mysql *m, const struct store_write *w, struct err *err)
+static bool send_packet(struct store_mysql *m, struct err *err)
 {
     size_t from = 0;
     bool ok = true;
 
     while (ok && from < m->nstatements) {
+        if (m->unguarded && m->statements[from].what >= GUARD) {
+            from++;
+            continue;
+        }
         size_t begin_at = m->statements[from].begin, n = count_to_send(m, from);
         size_t end_at = from + n < m->nstatements ? m->statements[from + n].begin - 1 : m->packet.len;
 
@@ -488,7 +582,8 @@ static bool send_packet(struct store_mysql *m, const struct store_write *w, stru
 
         m->warned = m->warned || dbconn_warned(m->conn);
         if (sent) {
-            ok = check_counts(m, from, n, err);
+            m->in_transaction = m->statements[from + n - 1].what != COMMIT;
+            ok = !m->in_transaction || check_counts(m, from, n, err); /* else the guards have done it */
             from += n;
             continue;
         }
@@ -499,25 +594,18 @@ static bool send_packet(struct store_mysql *m, const struct store_write *w, stru
             ok = table_failed(m, err);
             break;
         }
-        const struct statement *st = &m->statements[from + good];
-
-        if (st->what == CONTROL)
-            ok = control_failed(m, err);
-        else if (st->count > 1 && err->kind == ERR_ROW)
-            ok = check_counts(m, from, good, err) && insert_each(m, w, st, err);
-        else
-            ok = row_failed(m, &w->rows[st->first], st->first, err);
+        ok = statement_failed(m, from, from + good, err);
         from += good + 1;
     }
     clear_packet(m);
     return ok;
 }
 
-static bool send_if_full(struct store_mysql *m, const struct store_write *w, struct err *err)
+static bool send_if_full(struct store_mysql *m, struct err *err)
 {
     size_t limit = packet_max(m) / 2 < PACKET_BYTES ? packet_max(m) / 2 : PACKET_BYTES;
 
-    return m->packet.len < limit || send_packet(m, w, err);
+    return m->packet.len < limit || send_packet(m, err);
 }
 
 /* Now and then the oldest go. */
@@ -586,46 +674,57 @@ static size_t row_bytes(const struct link *link, const struct value *row)
     return n;
 }
 
-/* How many of the rows go into one statement: neighbours that are inserts, and not too much of them. */
-static size_t count_rows(const struct store_mysql *m, const struct row_write *rows, size_t nrows)
+/* How many of the rows from number i on go into one statement: neighbours that may, and not too much of them. */
+static size_t count_rows(const struct store_mysql *m, size_t i)
 {
-    size_t n = 1, bytes;
+    const struct row_write *rows = &m->rows[i];
+    size_t n = 1, bytes = 0,
+           most = rows->before == NULL  ? INSERT_MAX
+                  : rows->after == NULL ? DELETE_MAX
+                                        : UPDATE_MAX;
 
-    if (rows[0].before != NULL)
+    if (m->places[i].alone)
         return 1;
-    bytes = row_bytes(m->base.link, rows[0].after);
-    for (; n < nrows && n < INSERT_MAX && rows[n].before == NULL; n++) {
-        bytes += row_bytes(m->base.link, rows[n].after);
+    for (; n < m->nrows - i && n < most; n++) {
+        const struct place *next = &m->places[i + n];
+
+        if (next->alone || next->kind != m->places[i].kind || next->shape != m->places[i].shape)
+            break;
+        bytes += row_bytes(m->base.link, rows[n].after != NULL ? rows[n].after : rows[n].before);
         if (bytes > PACKET_BYTES / 8)
             break;
     }
     return n;
 }
 
-/* Appends the statement of rows[first..first+count), in a packet of its own if it does not
+/* Appends the statement of the `count` rows from number `first` on, in a packet of its own if it does not
  * fit behind the others. */
-static bool add_rows(struct store_mysql *m, const struct store_write *w, size_t first, size_t count,
-                     struct err *err)
+static bool add_rows(struct store_mysql *m, size_t first, size_t count, struct err *err)
 {
-    const struct row_write *rows = &w->rows[first];
+    const struct row_write *rows = &m->rows[first];
     struct statement *st = add_statement(m,
                                          rows->before == NULL  ? INSERT
                                          : rows->after == NULL ? DELETE
                                                                : UPDATE,
                                          first, count);
 
-    if (!row_text(m, rows, count, &m->packet, err)) {
+    st->shape = m->places[first].shape;
+    if (!row_text(m, rows, count, st->shape, &m->packet, err)) {
         if (err->kind == ERR_ROW)
-            err->index = err->index + first;
+            err->index = m->places[first + err->index].index;
         return table_failed(m, err);
     }
     size_t begin_at = st->begin, len = m->packet.len - begin_at;
 
+    if (len > packet_max(m) && count > 1) { /* literals may take twice the bytes of their values, and more */
+        drop_statement(m);
+        return add_rows(m, first, count / 2, err) && add_rows(m, first + count / 2, count - count / 2, err);
+    }
     if (len > packet_max(m)) {
         m->outgrown = true;
         err_set(err, ERR_ROW, 0, "the row is longer than the server's max_allowed_packet of %zu bytes",
                 dbconn_max_packet(m->conn));
-        err->index = first;
+        err->index = m->places[first].index;
         return table_failed(m, err);
     }
     if (m->packet.len <= packet_max(m))
@@ -636,12 +735,11 @@ static bool add_rows(struct store_mysql *m, const struct store_write *w, size_t 
     char *text = mem_alloc(len);
 
     memcpy(text, m->packet.data + begin_at, len);
-    m->nstatements--;
-    m->packet.len = begin_at - 1; /* without the semicolon */
-    bool ok = send_packet(m, w, err);
+    drop_statement(m);
+    bool ok = send_packet(m, err);
 
     if (ok) {
-        add_statement(m, last.what, last.first, last.count);
+        add_statement(m, last.what, last.first, last.count)->shape = last.shape;
         buf_add(&m->packet, text, len);
     }
     free(text);
@@ -694,41 +792,116 @@ static bool check_stored(struct store_mysql *m, const struct store_write *w, str
     return ok;
 }
 
-static bool op_write(struct store *s, const struct store_write *w, struct err *err)
+/* ---- The order of the rows ---- */
+
+static int compare_places(const void *a, const void *b)
 {
-    struct store_mysql *m = self_of(s);
+    const struct place *x = a, *y = b;
 
-    assert(m->in_transaction);
-    assert(w->checkpoint != NULL || w->touch || w->nmarkers > 0 || w->nrows == 0);
-    m->warned = false;
-    clear_packet(m);
-    add_control(m, w);
-    for (size_t i = 0; i < w->nrows;) {
-        size_t n = count_rows(m, &w->rows[i], w->nrows - i);
-
-        if (!send_if_full(m, w, err) || !add_rows(m, w, i, n, err))
-            return false;
-        i += n;
-    }
-    return send_packet(m, w, err) && (!m->warned || w->nrows == 0 || check_stored(m, w, err));
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    if (x->shape != y->shape)
+        return x->shape < y->shape ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* ---- Ends of a transaction ---- */
+static struct place place_of(const struct store_mysql *m, const struct row_write *row, size_t index,
+                             bool any_order)
+{
+    const struct link *link = m->base.link;
+    enum side side = m->base.side;
+    struct place p = {.kind = INSERTED, .index = index};
+
+    if (row->before != NULL && row->after == NULL) {
+        p.kind = DELETED;
+        p.alone = !any_order || !sqlgen_may_join(link, side, dbconn_kind(m->conn), row);
+    } else if (row->before != NULL) {
+        p.kind = UPDATED;
+        p.shape = any_order ? sqlgen_update_shape(link, side, row) : 0;
+        p.alone = p.shape == 0;
+    }
+    return p;
+}
+
+/* What frees a UNIQUE value before what takes it, as far as that can be told: deletes, updates, inserts. */
+static void arrange(struct store_mysql *m, const struct store_write *w)
+{
+    if (w->nrows > m->rows_cap) {
+        m->rows_cap = 2 * w->nrows;
+        m->rows = mem_realloc(m->rows, m->rows_cap * sizeof *m->rows);
+        m->places = mem_realloc(m->places, m->rows_cap * sizeof *m->places);
+    }
+    m->nrows = w->nrows;
+    for (size_t i = 0; i < w->nrows; i++)
+        m->places[i] = place_of(m, &w->rows[i], i, w->any_order);
+    if (w->any_order && w->nrows > 1)
+        qsort(m->places, w->nrows, sizeof *m->places, compare_places);
+    for (size_t i = 0; i < w->nrows; i++)
+        m->rows[i] = w->rows[m->places[i].index];
+}
+
+/* Are they few enough for guards? */
+static bool is_guarded(const struct store_mysql *m)
+{
+    size_t statements = 0;
+
+    for (size_t i = 0; i < m->nrows && statements <= GUARDED_MAX; statements++)
+        i += count_rows(m, i);
+    return statements <= GUARDED_MAX;
+}
+
+static void add_guard(struct store_mysql *m)
+{
+    size_t rows = m->statements[m->nstatements - 1].count;
+
+    add_statement(m, GUARD, 0, 0);
+    buf_addf(&m->packet, "SET @twinlog=IF(ROW_COUNT()=%zu AND @@warning_count=0,0,EXP(1000))", rows);
+}
 
 static bool op_commit(struct store *s, struct err *err)
 {
     struct store_mysql *m = self_of(s);
 
     assert(m->in_transaction);
-    if (!dbconn_exec(m->conn, "COMMIT", err)) {
-        err->kind = ERR_RETRY; /* whatever it says, only the checkpoint knows */
-        err->index = SIZE_MAX;
-        err_prefix(err, "commit on server %s", dbconn_name(m->conn));
-        return failed(m, err);
-    }
+    if (!dbconn_exec(m->conn, "COMMIT", err))
+        return commit_failed(m, err);
     m->in_transaction = false;
     return true;
 }
+
+static bool op_write(struct store *s, const struct store_write *w, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    assert(m->in_transaction);
+    assert(w->checkpoint != NULL || w->touch || w->nmarkers > 0 || w->nrows == 0);
+    m->warned = m->unguarded = false;
+    clear_packet(m);
+    arrange(m, w);
+    bool guarded = w->commit && is_guarded(m);
+
+    add_control(m, w);
+    for (size_t i = 0; i < m->nrows;) {
+        size_t n = count_rows(m, i);
+
+        if (!send_if_full(m, err) || !add_rows(m, i, n, err))
+            return false;
+        if (guarded)
+            add_guard(m);
+        i += n;
+    }
+    if (guarded && !m->unguarded && !m->warned) {
+        add_statement(m, COMMIT, 0, 0);
+        buf_adds(&m->packet, "COMMIT");
+    }
+    if (!send_packet(m, err))
+        return false;
+    if (!m->in_transaction)
+        return true; /* and the guards had nothing to say */
+    return (!m->warned || w->nrows == 0 || check_stored(m, w, err)) && (!w->commit || op_commit(s, err));
+}
+
+/* ---- Ends of a transaction ---- */
 
 static void op_rollback(struct store *s)
 {
@@ -1088,6 +1261,8 @@ void store_mysql_free(struct store *s)
     dbconn_free(m->conn);
     buf_done(&m->packet);
     free(m->statements);
+    free(m->rows);
+    free(m->places);
     free(m->state_db);
     free(m);
 }

@@ -353,6 +353,8 @@ static bool write_row(struct mem_store *m, const struct row_write *w, size_t ind
     return true;
 }
 
+static bool mem_commit(struct store *s, struct err *err);
+
 static bool mem_write(struct store *s, const struct store_write *w, struct err *err)
 {
     struct mem_store *m = (struct mem_store *)s;
@@ -389,7 +391,7 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
     for (size_t i = 0; i < w->nrows; i++)
         if (!write_row(m, &w->rows[i], i, err))
             return false;
-    return true;
+    return !w->commit || mem_commit(s, err); /* in one packet: nobody comes in between */
 }
 
 static void log_add(struct sim_table *t, const struct sim_entry *e)
