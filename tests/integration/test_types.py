@@ -178,22 +178,23 @@ class Group:
         self.pair.insert(side, {"id": str(offset)},
                          *({"id": str(offset + key), column: self.value(side, value)} for key, column, value in self.cases))
 
-    def update(self, side, offset, null):
+    def update(self, side, offset, null, at_once=False):
         self.pair.update(side, *({"id": str(offset + key), column: "NULL" if null else self.value(side, value)}
-                                 for key, column, value in self.cases))
+                                 for key, column, value in self.cases), at_once=at_once)
 
     def delete(self, side, offset):
-        self.pair.delete(side, *({"id": str(offset + key)} for key, _, _ in self.cases))
+        self.pair.delete(side, *({"id": str(offset + key)} for key, _, _ in self.cases), at_once=True)
 
 
 def walk_through(twin, groups, side, offset):
-    """Each value is inserted on one side, made NULL and itself again on the other, and deleted where it came from."""
+    """Each value is inserted on one side, made NULL and itself again on the other, and deleted where it came from. What one
+    transaction changes the daemon has at once, and writes the values of a column in one statement."""
     for group in groups:
         group.insert(side, offset)
     twin.wait_equal()
     for null in (True, False):
         for group in groups:
-            group.update(PEER[side], offset, null)
+            group.update(PEER[side], offset, null, at_once=not null)
         twin.wait_equal()
     for group in groups:
         group.delete(side, offset)

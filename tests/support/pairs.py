@@ -81,12 +81,13 @@ class Pair:
 
     # ---- The application; values are SQL text ----
 
-    def run(self, side, statements):
-        """In one session that takes what a strict one would not: zero dates among them."""
-        with self.twin.servers[side].connect() as c, c.cursor() as cursor:
+    def run(self, side, statements, at_once=False):
+        """In one session that takes what a strict one would not: zero dates among them. at_once: in one transaction."""
+        with self.twin.servers[side].connect(autocommit=not at_once) as c, c.cursor() as cursor:
             cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'")
             for statement in statements:
                 cursor.execute(statement)
+            c.commit()
 
     def insert(self, side, *rows):
         self.run(side, [f"INSERT INTO {self.tables[side]} ({', '.join(name(c) for c in row)}) "
@@ -95,12 +96,12 @@ class Pair:
     def where(self, row):
         return " AND ".join(f"{name(k)} = {row[k]}" for k in self.key)
 
-    def update(self, side, *rows):
+    def update(self, side, *rows, at_once=False):
         self.run(side, [f"UPDATE {self.tables[side]} SET {', '.join(f'{name(c)} = {v}' for c, v in row.items() if c not in self.key)}, "
-                        f"{self.version} = {self.version} + 1 WHERE {self.where(row)}" for row in rows])
+                        f"{self.version} = {self.version} + 1 WHERE {self.where(row)}" for row in rows], at_once)
 
-    def delete(self, side, *rows):
-        self.run(side, [f"DELETE FROM {self.tables[side]} WHERE {self.where(row)}" for row in rows])
+    def delete(self, side, *rows, at_once=False):
+        self.run(side, [f"DELETE FROM {self.tables[side]} WHERE {self.where(row)}" for row in rows], at_once)
 
     def rows(self, side):
         return self.link.read(self.twin.servers[side], side)

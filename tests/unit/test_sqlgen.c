@@ -486,6 +486,147 @@ static void test_update_and_delete(void **state)
     buf_done(&out);
 }
 
+static void test_many_rows_in_one_update(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct value before[3][NFIELDS], after[3][NFIELDS];
+    struct row_write rows[3];
+    struct link other = link_of_two;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        set_row(before[i], i == 0 ? "1" : i == 1 ? "-2" : "3", "x@y", "n", "5", NULL);
+        set_row(after[i], i == 0 ? "1" : i == 1 ? "-2" : "3", "x@y", i == 1 ? NULL : "it's", "6", NULL);
+        rows[i] = (struct row_write){.before = before[i], .after = after[i]};
+    }
+    uint64_t shape = sqlgen_update_shape(&link_of_two, SIDE_RIGHT, rows);
+
+    /* Those that change the same columns, and these alone. */
+    assert_int_equal(shape, 1 << NOTE | 1 << VERSION | 1 << UPDATED);
+    assert_int_equal(sqlgen_update_shape(&link_of_two, SIDE_RIGHT, &rows[1]), shape);
+    after[2][EMAIL] = text_value("z@y");
+    assert_int_not_equal(sqlgen_update_shape(&link_of_two, SIDE_RIGHT, &rows[2]), shape);
+
+    assert_true(sqlgen_updates(&link_of_two, SIDE_RIGHT, rows, 2, shape, &out, &err));
+    assert_buf(&out, "UPDATE `shop`.`cus``tomers` FORCE INDEX (`PRIMARY`) SET"
+                     " `no``te`=ELT(FIELD(`id`,1,-2),'it''s',NULL),"
+                     "`sync_version`=ELT(FIELD(`id`,1,-2),'6','6'),"
+                     "`updated_at`=ELT(FIELD(`id`,1,-2),NULL,NULL),"
+                     "`last_sync_at`=UTC_TIMESTAMP(3) WHERE `id` IN (1,-2)");
+
+    /* A key of text is told apart by its bytes, and a row under other bytes is missed. */
+    static size_t key_note[] = {NOTE};
+
+    buf_clear(&out);
+    other.key = key_note;
+    columns[NOTE].collation = "utf8mb4_bin";
+    before[1][NOTE] = after[1][NOTE] = text_value("m'");
+    after[0][NOTE] = text_value("n");
+    after[0][EMAIL] = after[1][EMAIL] = text_value("z@y");
+    shape = sqlgen_update_shape(&other, SIDE_RIGHT, rows);
+    assert_int_equal(shape, 1 << EMAIL | 1 << VERSION | 1 << UPDATED);
+    assert_true(sqlgen_updates(&other, SIDE_RIGHT, rows, 2, shape, &out, &err));
+    assert_non_null(
+        strstr(out.data, " SET `email`=ELT(FIELD(CAST(`no``te` AS BINARY),x'6e',x'6d27'),'z@y','z@y'),"));
+    assert_non_null(strstr(
+        out.data, " WHERE `no``te` IN ('n','m''') AND FIELD(CAST(`no``te` AS BINARY),x'6e',x'6d27')>0"));
+
+    /* The one that cannot be written is named. */
+    buf_clear(&out);
+    before[1][EMAIL].state = VALUE_SEALED;
+    assert_false(sqlgen_updates(&other, SIDE_RIGHT, rows, 2, shape, &out, &err));
+    assert_int_equal(err.kind, ERR_ROW);
+    assert_int_equal(err.index, 1);
+
+    /* Alone: a key that changes, and a key of several columns. */
+    after[0][NOTE] = text_value("N");
+    assert_int_equal(sqlgen_update_shape(&other, SIDE_RIGHT, rows), 0);
+    other.key = key_both;
+    other.nkey = 2;
+    assert_int_equal(sqlgen_update_shape(&other, SIDE_RIGHT, rows), 0);
+    columns[NOTE].collation = NULL;
+    buf_done(&out);
+}
+
+/* ELT() returns text, which BIT and YEAR would take for something else, and it prints numbers as it likes. */
+static void test_numbers_in_a_choice(void **state)
+{
+    static const struct {
+        size_t column;
+        const char *text;
+    } CASES[] = {
+        {SIZE, "=ELT(FIELD(`id`,1,2),'12e0',NULL),"},
+        {BITS, "=CAST(ELT(FIELD(`id`,1,2),'12',NULL) AS UNSIGNED),"},
+    };
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct value before[2][NFIELDS], after[2][NFIELDS];
+    struct row_write rows[2];
+
+    (void)state;
+    for (size_t n = 0; n < sizeof CASES / sizeof *CASES; n++) {
+        const struct column *kept = fields[NOTE].column[SIDE_RIGHT];
+
+        fields[NOTE].column[SIDE_RIGHT] = &columns[CASES[n].column];
+        for (size_t i = 0; i < 2; i++) {
+            set_row(before[i], i == 0 ? "1" : "2", "x@y", "5", "5", NULL);
+            set_row(after[i], i == 0 ? "1" : "2", "x@y", i == 0 ? "12" : NULL, "6", NULL);
+            rows[i] = (struct row_write){.before = before[i], .after = after[i]};
+        }
+        buf_clear(&out);
+        assert_true(sqlgen_updates(&link_of_two, SIDE_RIGHT, rows, 2,
+                                   sqlgen_update_shape(&link_of_two, SIDE_RIGHT, rows), &out, &err));
+        assert_non_null(strstr(out.data, CASES[n].text));
+        fields[NOTE].column[SIDE_RIGHT] = kept;
+    }
+    buf_done(&out);
+}
+
+static void test_many_rows_in_one_delete(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct value before[2][NFIELDS];
+    struct row_write rows[2];
+    struct link both = link_of_two;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        set_row(before[i], i == 0 ? "1" : "2", "x@y", i == 0 ? "a" : "b'", "5", NULL);
+        rows[i] = (struct row_write){.before = before[i]};
+    }
+    assert_true(sqlgen_may_join(&link_of_two, SIDE_RIGHT, DB_MARIADB, rows));
+    assert_true(sqlgen_deletes(&link_of_two, SIDE_RIGHT, DB_MARIADB, rows, 2, &out, &err));
+    assert_buf(&out, "DELETE `shop`.`cus``tomers` FROM (SELECT 1 AS k0 UNION ALL SELECT 2) AS v STRAIGHT_JOIN"
+                     " `shop`.`cus``tomers` FORCE INDEX (`PRIMARY`) ON `shop`.`cus``tomers`.`id`=v.k0");
+
+    both.key = key_both;
+    both.nkey = 2;
+    assert_false(sqlgen_may_join(&both, SIDE_RIGHT, DB_MARIADB, rows)); /* of what collation? */
+    columns[NOTE].collation = "utf8mb4_bin";
+    columns[NOTE].charset = "utf8mb4";
+    assert_true(sqlgen_may_join(&both, SIDE_RIGHT, DB_MARIADB, rows));
+    buf_clear(&out);
+    assert_true(sqlgen_deletes(&both, SIDE_RIGHT, DB_MARIADB, rows, 2, &out, &err));
+    assert_non_null(
+        strstr(out.data, "(SELECT 1 AS k0,'a' COLLATE utf8mb4_bin AS k1 UNION ALL SELECT 2,'b''') AS v"));
+    columns[NOTE].charset = "utf8mb3"; /* which a literal of ours cannot have */
+    assert_false(sqlgen_may_join(&both, SIDE_RIGHT, DB_MARIADB, rows));
+    columns[NOTE].collation = columns[NOTE].charset = NULL;
+
+    buf_clear(&out);
+    assert_true(sqlgen_may_join(&both, SIDE_RIGHT, DB_MYSQL, rows));
+    assert_true(sqlgen_deletes(&both, SIDE_RIGHT, DB_MYSQL, rows, 2, &out, &err));
+    assert_buf(&out, "DELETE /*+ INDEX(`cus``tomers` `PRIMARY`) */ FROM `shop`.`cus``tomers`"
+                     " WHERE (`id`,`no``te`) IN ((1,'a'),(2,'b'''))");
+
+    /* A number that is no signed BIGINT would make another type of the list. */
+    before[1][ID] = text_value("18446744073709551615");
+    assert_false(sqlgen_may_join(&link_of_two, SIDE_RIGHT, DB_MARIADB, &rows[1]));
+    buf_done(&out);
+}
+
 static void test_control_tables(void **state)
 {
     struct buf out = BUF_INIT;
@@ -927,6 +1068,9 @@ int main(void)
         cmocka_unit_test(test_select_expressions),
         cmocka_unit_test(test_insert),
         cmocka_unit_test(test_update_and_delete),
+        cmocka_unit_test(test_many_rows_in_one_update),
+        cmocka_unit_test(test_numbers_in_a_choice),
+        cmocka_unit_test(test_many_rows_in_one_delete),
         cmocka_unit_test(test_control_tables),
         cmocka_unit_test(test_range),
         cmocka_unit_test(test_range_in_the_order_of_the_index),
