@@ -7,9 +7,11 @@
 #ifndef BINLOG_CURSOR_H
 #define BINLOG_CURSOR_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct cursor {
     const uint8_t *p, *end;
@@ -36,12 +38,22 @@ static inline const uint8_t *cursor_bytes(struct cursor *c, size_t len)
 
 static inline void cursor_skip(struct cursor *c, size_t len) { (void)cursor_bytes(c, len); }
 
-/* Little-endian, 1 to 8 bytes. */
+/* Little-endian, 1 to 8 bytes. Where the length is a constant, as it mostly is, one load. */
 static inline uint64_t cursor_le(struct cursor *c, size_t len)
 {
     const uint8_t *b = cursor_bytes(c, len);
     uint64_t v = 0;
-    for (size_t i = len; b != NULL && i > 0; i--)
+    uint32_t v4;
+    uint16_t v2;
+    if (b == NULL)
+        return 0;
+    switch (len) {
+    case 8: memcpy(&v, b, 8); return le64toh(v);
+    case 4: memcpy(&v4, b, 4); return le32toh(v4);
+    case 2: memcpy(&v2, b, 2); return le16toh(v2);
+    default: break;
+    }
+    for (size_t i = len; i > 0; i--)
         v = v << 8 | b[i - 1];
     return v;
 }

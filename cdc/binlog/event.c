@@ -409,13 +409,26 @@ static bool rows_type(uint8_t type, enum event_row_op *ret_op, bool *ret_v2, boo
     return false;
 }
 
+/* All but an XID's bytes, which are more than everything else together, and which xid_read() sets. */
+static void clear(struct event *e)
+{
+    _Static_assert(sizeof(struct event_gtid) >= sizeof(struct event_table_map) &&
+                       sizeof(struct event_gtid) >= sizeof(struct event_rows) &&
+                       sizeof(struct event_gtid) >= sizeof(struct event_query) &&
+                       sizeof(struct event_gtid) >= sizeof(struct event_file) &&
+                       sizeof(struct event_gtid) >= sizeof(struct event_payload),
+                   "the largest but the XID is cleared");
+    memset(&e->header, 0, sizeof(e->header));
+    memset(&e->gtid, 0, sizeof(e->gtid));
+    e->kind = EVENT_PASS;
+}
+
 bool event_decode(const uint8_t *data, size_t len, struct buf *scratch, struct event *ret_event,
                   struct err *err)
 {
     struct cursor c = cursor_of(data, len);
     struct event *e = ret_event;
-    memset(e, 0, sizeof(*e));
-    e->kind = EVENT_PASS;
+    clear(e);
     if (!decode_header(&c, len, &e->header, err))
         return false;
 
