@@ -89,6 +89,7 @@ struct store_mysql {
     bool outgrown; /* a row did not fit: the next session may have another limit */
     uint32_t lock_wait_s;
     bool warned;    /* a statement of the write under way had warnings */
+    bool guarded;   /* its statements about rows have guards, and the COMMIT goes with them */
     bool unguarded; /* a guard has stopped it: the rest is done without */
 
     struct row_write *rows; /* of the write under way, in the order in which they are written */
@@ -697,6 +698,17 @@ static size_t count_rows(const struct store_mysql *m, size_t i)
     return n;
 }
 
+/* Behind the last statement, where the COMMIT is to go with the writes. */
+static void add_guard(struct store_mysql *m)
+{
+    size_t rows = m->statements[m->nstatements - 1].count;
+
+    if (!m->guarded)
+        return;
+    add_statement(m, GUARD, 0, 0);
+    buf_addf(&m->packet, "SET @twinlog=IF(ROW_COUNT()=%zu AND @@warning_count=0,0,EXP(1000))", rows);
+}
+
 /* Appends the statement of the `count` rows from number `first` on, in a packet of its own if it does not
  * fit behind the others. */
 static bool add_rows(struct store_mysql *m, size_t first, size_t count, struct err *err)
@@ -727,8 +739,10 @@ static bool add_rows(struct store_mysql *m, size_t first, size_t count, struct e
         err->index = m->places[first].index;
         return table_failed(m, err);
     }
-    if (m->packet.len <= packet_max(m))
+    if (m->packet.len <= packet_max(m)) {
+        add_guard(m);
         return true;
+    }
 
     /* The others first. */
     struct statement last = *st;
@@ -741,6 +755,7 @@ static bool add_rows(struct store_mysql *m, size_t first, size_t count, struct e
     if (ok) {
         add_statement(m, last.what, last.first, last.count)->shape = last.shape;
         buf_add(&m->packet, text, len);
+        add_guard(m);
     }
     free(text);
     return ok;
@@ -840,22 +855,14 @@ static void arrange(struct store_mysql *m, const struct store_write *w)
         m->rows[i] = w->rows[m->places[i].index];
 }
 
-/* Are they few enough for guards? */
-static bool is_guarded(const struct store_mysql *m)
+/* Enough for a guard behind each of their statements? */
+static bool are_few(const struct store_mysql *m)
 {
     size_t statements = 0;
 
     for (size_t i = 0; i < m->nrows && statements <= GUARDED_MAX; statements++)
         i += count_rows(m, i);
     return statements <= GUARDED_MAX;
-}
-
-static void add_guard(struct store_mysql *m)
-{
-    size_t rows = m->statements[m->nstatements - 1].count;
-
-    add_statement(m, GUARD, 0, 0);
-    buf_addf(&m->packet, "SET @twinlog=IF(ROW_COUNT()=%zu AND @@warning_count=0,0,EXP(1000))", rows);
 }
 
 static bool op_commit(struct store *s, struct err *err)
@@ -878,19 +885,16 @@ static bool op_write(struct store *s, const struct store_write *w, struct err *e
     m->warned = m->unguarded = false;
     clear_packet(m);
     arrange(m, w);
-    bool guarded = w->commit && is_guarded(m);
-
+    m->guarded = w->commit && are_few(m);
     add_control(m, w);
     for (size_t i = 0; i < m->nrows;) {
         size_t n = count_rows(m, i);
 
         if (!send_if_full(m, err) || !add_rows(m, i, n, err))
             return false;
-        if (guarded)
-            add_guard(m);
         i += n;
     }
-    if (guarded && !m->unguarded && !m->warned) {
+    if (m->guarded && !m->unguarded && !m->warned) {
         add_statement(m, COMMIT, 0, 0);
         buf_adds(&m->packet, "COMMIT");
     }
