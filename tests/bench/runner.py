@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import statistics
 import time
 
 from bench.meter import Meter
@@ -75,10 +74,6 @@ class Part:
 
     def document(self):
         return {"title": self.title, "sizes": self.sizes, "rows": self.rows}
-
-
-def median(values):
-    return statistics.median(values)
 
 
 class Bench:

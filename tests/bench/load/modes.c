@@ -10,11 +10,10 @@
 
 enum { ROWS_A_STATEMENT = 500, ROWS_A_TRANSACTION = 1000 };
 
-static void print_done(const struct load_options *o, uint64_t transactions, int64_t began_ns)
+static void print_done(uint64_t transactions, int64_t began_ns)
 {
     double s = (double)(load_now_ns() - began_ns) / 1e9;
 
-    (void)o;
     printf("{\"transactions\": %" PRIu64 ", \"seconds\": %.3f, \"rate\": %.1f}\n", transactions, s,
            (double)transactions / s);
 }
@@ -36,7 +35,7 @@ void load_backlog(const struct load_options *o)
     int64_t began = load_now_ns();
 
     load_in_threads(o, write_backlog);
-    print_done(o, o->rows, began);
+    print_done(o->rows, began);
 }
 
 static void touch(struct load_writer *w, const struct load_options *o)
@@ -50,7 +49,7 @@ void load_touch(const struct load_options *o)
     int64_t began = load_now_ns();
 
     load_in_threads(o, touch);
-    print_done(o, o->rows, began);
+    print_done(o->rows, began);
 }
 
 /* ---- Many rows at once ---- */
@@ -109,7 +108,7 @@ void load_large(const struct load_options *o)
 
     one.connections = 1;
     load_in_threads(&one, large);
-    print_done(o, 3, began);
+    print_done(3, began);
 }
 
 static void fill(struct load_writer *w, const struct load_options *o)
@@ -130,7 +129,7 @@ void load_fill(const struct load_options *o)
 
     one.connections = 1;
     load_in_threads(&one, fill);
-    print_done(o, (o->rows + ROWS_A_TRANSACTION - 1) / ROWS_A_TRANSACTION, began);
+    print_done((o->rows + ROWS_A_TRANSACTION - 1) / ROWS_A_TRANSACTION, began);
 }
 
 /* ---- What nobody tracks ---- */
@@ -158,5 +157,5 @@ void load_foreign(const struct load_options *o)
             "writer INT UNSIGNED NOT NULL, text VARCHAR(255) NOT NULL, PRIMARY KEY (id)) ENGINE = InnoDB");
     mysql_close(db);
     load_in_threads(o, foreign);
-    print_done(o, o->rows, began);
+    print_done(o->rows, began);
 }
