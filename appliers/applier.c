@@ -74,6 +74,7 @@ struct applier {
     bool promised;          /* a resync, and the position behind that is not stored yet */
     uint64_t foreign_bytes; /* of the source when the position was last stored */
     struct pos done;        /* all up to here is applied, whatever is stored */
+    struct buf gtids;       /* room to print them in */
     bool in_parts;          /* the transaction behind it is applied in part */
     wall_us behind_since;   /* commit time of the oldest change known and not applied; 0: none */
 };
@@ -89,14 +90,13 @@ static void show_state(struct applier *a, enum run_state state, const char *reas
 
 static void show_position(struct applier *a, const struct pos *pos)
 {
-    struct buf gtids = BUF_INIT;
     char file[600];
 
     pos_print_file(pos, file, sizeof file);
     stat_text_set(&a->o.stats->position, file);
-    pos_print_gtids(pos, &gtids);
-    stat_text_set(&a->o.stats->gtid, gtids.len > 0 ? gtids.data : "");
-    buf_done(&gtids);
+    buf_clear(&a->gtids);
+    pos_print_gtids(pos, &a->gtids);
+    stat_text_set(&a->o.stats->gtid, a->gtids.len > 0 ? a->gtids.data : "");
     log_context(NULL, NULL, file);
 }
 
@@ -546,6 +546,7 @@ struct applier *applier_new(const struct applier_options *o)
     struct store *right = store_mysql_new(o->db[SIDE_RIGHT], o->state_database, o->link, SIDE_RIGHT);
 
     a->o = *o;
+    buf_init(&a->gtids, 0);
     snprintf(a->name, sizeof a->name, "%s %s", o->link->name, direction_arrow(o->from));
     apply_init(&a->apply, o->link, o->from, o->sync, left, right, o->stop, o->stats);
     a->apply.on_refused = tell_refused;
@@ -592,6 +593,7 @@ void applier_free(struct applier *a)
     free(a->txs);
     apply_done(&a->apply);
     pos_done(&a->done);
+    buf_done(&a->gtids);
     store_mysql_free(a->apply.stores[SIDE_LEFT]);
     store_mysql_free(a->apply.stores[SIDE_RIGHT]);
     free(a);

@@ -501,6 +501,10 @@ void sqlgen_estimate(const struct link *link, enum side side, struct buf *out)
 bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
                    struct buf *out, struct err *err)
 {
+    struct buf now = BUF_INIT; /* the same text for each */
+    bool ok = true;
+
+    add_now(link->synced_at[side], &now);
     buf_adds(out, "INSERT INTO ");
     add_table(link, side, out);
     buf_adds(out, " (");
@@ -510,18 +514,18 @@ bool sqlgen_insert(const struct link *link, enum side side, const struct row_wri
     }
     db_quote_name(out, link->synced_at[side]->name);
     buf_adds(out, ") VALUES ");
-    for (size_t r = 0; r < nrows; r++) {
+    for (size_t r = 0; r < nrows && ok; r++) {
         assert(rows[r].before == NULL && rows[r].after != NULL);
         buf_adds(out, r > 0 ? ",(" : "(");
-        for (size_t i = 0; i < link->nfields; i++) {
-            if (!sqlgen_literal(&link->fields[i], side, &rows[r].after[i], out, err))
-                return fail_at(err, r);
+        for (size_t i = 0; i < link->nfields && ok; i++) {
+            ok = sqlgen_literal(&link->fields[i], side, &rows[r].after[i], out, err) || fail_at(err, r);
             buf_addc(out, ',');
         }
-        add_now(link->synced_at[side], out);
+        buf_add(out, now.data, now.len);
         buf_addc(out, ')');
     }
-    return true;
+    buf_done(&now);
+    return ok;
 }
 
 /* "k1=1 AND k2='x'": the row as it was locked. */
