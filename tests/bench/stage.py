@@ -59,14 +59,7 @@ class Stage:
             self.twin.close()
         self.servers.close()
 
-    def stop(self):
-        """The daemon and all servers, cleanly."""
-        if self.twin:
-            self.daemon.stop(timeout_s=30)
-        for server in self.servers.all:
-            server.stop()
-
-    def fresh(self, *names, links=(), **link):
+    def fresh(self, *names):
         """These servers as new, with the seed's tables and the daemon's account; no checkpoint yet."""
         self.close_twin()
         for server in self.servers.all:
@@ -79,7 +72,7 @@ class Stage:
         self.server_version = self.auth.value("SELECT @@version")
         folder = os.path.join(self.folder, "twinlog")
         shutil.rmtree(folder, ignore_errors=True)
-        self.twin = Twin(self.auth, self.customer, folder, more_links=links, **link)
+        self.twin = Twin(self.auth, self.customer, folder)
         self.daemon.log_level = "info"
         if "auth" in names and "customer" in names:
             self.twin.make_tables().make_account()
