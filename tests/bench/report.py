@@ -51,7 +51,7 @@ def base_of(rows, row):
 
 def part_table(part):
     """Medians; behind the first metric its ratio to the first row of the case."""
-    rows = part["rows"]
+    rows = [row for row in part["rows"] if row["values"]]  # a run that was cut short has not come to all
     metrics = metrics_of(rows)
     head = ["", "", *[shown(m) for m in metrics]]
     head.insert(3, "ratio")
@@ -93,6 +93,8 @@ def body(document):
     if aims:
         out.append("### Aims\n\n" + table(["", "measured", "aim", ""], aims))
     for part in document["parts"].values():
+        if not any(row["values"] for row in part["rows"]):
+            continue
         out.append(f"### {part['title']}\n\n{size_text(part)}\n\n{part_table(part)}")
     return "\n\n".join(out) + "\n"
 
