@@ -61,7 +61,7 @@ void tx_set_pos(struct tx *tx, const struct pos *pos)
     assert(pos_is_unset(&tx->pos));
     struct gtid_set set = {copy_in(&tx->arena, pos->set.sources, pos->set.nsources * sizeof *set.sources),
                            pos->set.nsources};
-    for (size_t i = 0; i < set.nsources; i++)
+    for (size_t i = 0; set.sources != NULL && i < set.nsources; i++)
         set.sources[i].ranges = copy_in(&tx->arena, pos->set.sources[i].ranges,
                                         set.sources[i].nranges * sizeof(struct gtid_range));
     tx->pos = (struct pos){

@@ -290,9 +290,9 @@ static void transactions_grow(void **state)
 /* It is the transaction's own, whatever becomes of the one that was copied. */
 static void transactions_have_positions(void **state)
 {
-    static const char mysql[] = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:8:tag:3,"
-                                "4e11fa47-71ca-11e1-9e33-c80aa9429562:1-9";
-    static const char *const texts[] = {"", "0-1-155,1-2-7", mysql};
+    static const char *const texts[] = {"", "0-1-155,1-2-7",
+                                        ("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:8:tag:3,"
+                                         "4e11fa47-71ca-11e1-9e33-c80aa9429562:1-9")};
     (void)state;
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
