@@ -473,6 +473,8 @@ static void read_ahead(void *arg, const struct walk_first *next)
 {
     struct resyncer *r = arg;
 
+    if (r->chunk_rows < r->o.chunk_rows / 2)
+        return; /* large rows, or the first few: two chunks of them are not held in memory at once */
     r->ahead_turn = r->resync.turn;
     ahead_begin(r->ahead, next);
 }
