@@ -881,6 +881,14 @@ void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum 
     buf_adds(out, " FOR UPDATE");
 }
 
+void sqlgen_lock_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out)
+{
+    buf_adds(out, "SELECT 1 FROM ");
+    add_control_table(state_db, "checkpoint", out);
+    where_link_side(link, "source_side", side_peer(side), out);
+    buf_adds(out, " FOR UPDATE");
+}
+
 void sqlgen_load_markers(const char *state_db, const struct link *link, enum side side, struct buf *out)
 {
     buf_adds(out, "SELECT id,key_from,key_to FROM ");

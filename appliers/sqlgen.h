@@ -53,6 +53,8 @@ bool sqlgen_deletes(const struct link *link, enum side side, enum db_kind kind, 
 
 /* The control tables; side is the store's own. */
 void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);
+/* Holds that row, if there is one, until the transaction ends. */
+void sqlgen_lock_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_load_markers(const char *state_db, const struct link *link, enum side side, struct buf *out);
 /* In the order of age. */
 void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum side side, struct buf *out);

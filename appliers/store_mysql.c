@@ -17,6 +17,12 @@
  * says nothing of its errors and goes on. Seen on MariaDB 10.11 and 11.8, MySQL 9.7; ROW_COUNT() is of matched rows,
  * as our sessions ask for them.)
  *
+ * A packet that is not answered may reach the server late, when somebody else has gone on already. What it will write
+ * is not locked then but for the gaps of absent keys, which locks of others do not heed; so each transaction that locks rows locks the
+ * checkpoint's row before them, in its first round trip. Whoever comes after a lost connection, to read the
+ * checkpoint or to lock rows, waits there until the server has done with that packet or dropped it. Without that lock the
+ * COMMIT is sent alone, when the writes have been answered.
+ *
  * Locking. The keys are asked for by their UNIQUE index under REPEATABLE READ, which
  * locks a row that is there and the gap where one is not. A row is matched to its
  * key by bytes. Under a collation 'Bob' may find 'bob': what bytes do not
@@ -86,6 +92,7 @@ struct store_mysql {
     struct dbconn *conn;
     char *state_db;
     bool in_transaction;
+    bool fenced;   /* that transaction has locked the checkpoint's row, whatever becomes of what it is sent */
     bool outgrown; /* a row did not fit: the next session may have another limit */
     uint32_t lock_wait_s;
     bool warned;    /* a statement of the write under way had warnings */
@@ -229,13 +236,16 @@ static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nk
     buf_clear(&m->packet);
     if (lock && !m->in_transaction) {
         buf_adds(&m->packet, "START TRANSACTION;");
-        statement = 1;
+        sqlgen_lock_checkpoint(m->state_db, m->base.link, m->base.side, &m->packet);
+        buf_addc(&m->packet, ';');
+        statement = 2;
+        m->fenced = true;
     }
     if (!(lock ? sqlgen_lock : sqlgen_read)(m->base.link, m->base.side, keys, nkeys, &m->packet, err))
         return false;
     m->in_transaction |= lock; /* even if it fails: it may have begun */
     if (!dbconn_query(m->conn, m->packet.data, m->packet.len, statement, ret_result, err))
-        return table_failed(m, err);
+        return statement > 0 && err->index == 1 ? control_failed(m, err) : table_failed(m, err);
     return true;
 }
 
@@ -296,6 +306,7 @@ static size_t count_keys(const struct key *keys, size_t nkeys)
 static bool begin(struct store_mysql *m, struct err *err)
 {
     m->in_transaction = true;
+    m->fenced = false;
     if (!dbconn_exec(m->conn, "START TRANSACTION", err))
         return failed(m, err);
     return true;
@@ -885,7 +896,7 @@ static bool op_write(struct store *s, const struct store_write *w, struct err *e
     m->warned = m->unguarded = false;
     clear_packet(m);
     arrange(m, w);
-    m->guarded = w->commit && are_few(m);
+    m->guarded = w->commit && m->fenced && are_few(m);
     add_control(m, w);
     for (size_t i = 0; i < m->nrows;) {
         size_t n = count_rows(m, i);

@@ -1,11 +1,15 @@
 """Servers and lines that fail in every way that one meets. Afterwards the tables are equal; meanwhile /readyz told the
 truth, the log told of it once, and the daemon waited without spinning."""
 
+import contextlib
+import socket
+
+import pymysql
 import pytest
 
 from support.outage import outage
-from support.proxy import Proxy
-from support.servers import wait_until
+from support.proxy import CHUNK, Proxy, _Pipe
+from support.servers import Why, wait_until
 from support.twin import PEER, SIDES
 
 NAMES = {"left": "auth", "right": "customer"}
@@ -108,3 +112,71 @@ def test_a_server_is_killed_in_the_midst_of_a_large_transaction(running):
         running.servers["left"].kill()
         running.servers["left"].start()
     assert running.servers["right"].value(f"SELECT COUNT(*) FROM {running.link.right_table}") == 3001
+
+
+class LatePipe(_Pipe):
+    """What the daemon sends with a certain word in it stays on the way, and its connection breaks at once: the server hears
+    of neither until Proxy.deliver()."""
+
+    def _pump(self, source, sink):
+        if source is not self.sockets[0]:
+            super()._pump(source, sink)
+            return
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                self.proxy.passes.wait()
+                if self.proxy.late_word and self.proxy.late_word in data:
+                    self.proxy.late_word = None
+                    self.proxy.passes.clear()
+                    self.proxy.late.append((sink, data))
+                    source.shutdown(socket.SHUT_RDWR)
+                    return
+                sink.sendall(data)
+        self.close()
+
+    def close(self, reset=False):
+        if all(sink is not self.sockets[1] for sink, _ in self.proxy.late):
+            super().close(reset)
+
+
+class LateProxy(Proxy):
+    pipe = LatePipe
+
+    def __init__(self, server, late_word):
+        self.late_word, self.late = late_word, []
+        super().__init__(server)
+
+    def deliver(self):
+        for sink, data in self.late:
+            sink.sendall(data)
+
+
+@pytest.mark.pairings
+def test_a_batch_that_arrives_when_all_has_gone_on(running):
+    """The line to the target dies with a batch on it, comes back, and what was on it arrives last. Meanwhile its row was deleted
+    at the source, so that all that is left to do is nothing."""
+    right = running.servers["right"]
+    running.daemon.stop()
+    line = LateProxy(right, b"n50 ")
+    running.daemon.servers = {"auth": running.servers["left"], "customer": line}
+    running.daemon.write_config()
+    running.daemon.start()
+    running.settle()
+    running.insert("left", 50)
+    wait_until("the batch is on its way", lambda: line.late)
+    running.delete("left", 50)
+    running.daemon.kill()
+    row = f"SELECT marker FROM twinlog.checkpoint WHERE link = '{running.link.name}' AND source_side = 'left'"
+    with right.connect() as c, c.cursor() as cursor:
+        with pytest.raises(pymysql.err.OperationalError):
+            cursor.execute(f"{row} FOR UPDATE NOWAIT")
+    line.restore()
+    running.daemon.start(ready=False)
+    waits = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT%checkpoint%FOR UPDATE' AND command = 'Query'"
+    wait_until("it is waited for", lambda: right.value(waits) or Why(running.daemon.log_tail()))
+    line.deliver()
+    running.daemon.wait_ready()
+    running.settle()
+    assert running.row("right", 50) is None
+    line.late.clear()
+    line.close()
