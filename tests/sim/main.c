@@ -1,7 +1,7 @@
 /*
  * sim - runs the real apply and reconcile code through what can happen.
  *
- *   sim exhaustive keep|delete [WRITES CRASHES]   every interleaving
+ *   sim exhaustive keep|delete [WRITES CRASHES [N OF]]   every interleaving; with N and OF, part N (from 0) of so many
  *   sim random SCHEDULES [SEED]                   so many walks; the seed of each that fails is printed
  *   sim cases                                     single cases that walks hardly ever find
  *   sim replay SEED                               one walk, with what led there
@@ -29,7 +29,7 @@ enum { NEEDS_KEYS = 1 };
 enum { NEEDS_KEYS = 0 };
 #endif
 
-static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes)
+static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes, size_t part, size_t parts)
 {
     const struct exhaustive_run runs[] = {
         {.writes = writes, .crashes = crashes, .delete_wins = delete_wins},
@@ -68,7 +68,7 @@ static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes)
     };
     bool ok = true;
 
-    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+    for (size_t i = part; i < sizeof runs / sizeof runs[0]; i += parts) {
         ok &= exhaustive_search(&runs[i]) == SEARCH_OK;
         fflush(stdout);
     }
@@ -111,9 +111,13 @@ static int run_broken(void)
 
 int main(int argc, char **argv)
 {
-    if (argc >= 3 && strcmp(argv[1], "exhaustive") == 0)
+    if (argc >= 3 && argc != 6 && strcmp(argv[1], "exhaustive") == 0) {
+        size_t parts = argc > 6 ? strtoul(argv[6], NULL, 10) : 1;
+
         return run_exhaustive(strcmp(argv[2], "delete") == 0, argc > 3 ? strtoul(argv[3], NULL, 10) : 3,
-                              argc > 4 ? strtoul(argv[4], NULL, 10) : 1);
+                              argc > 4 ? strtoul(argv[4], NULL, 10) : 1,
+                              argc > 5 ? strtoul(argv[5], NULL, 10) : 0, parts > 0 ? parts : 1);
+    }
     if (argc >= 3 && strcmp(argv[1], "random") == 0)
         return run_random(strtoull(argv[2], NULL, 10),
                           argc > 3 ? strtoull(argv[3], NULL, 10) : (uint64_t)time(NULL) * 1000003U);
@@ -123,7 +127,8 @@ int main(int argc, char **argv)
         return random_schedule(strtoull(argv[2], NULL, 10), true) ? 0 : 1;
     if (argc == 2 && strcmp(argv[1], "broken") == 0)
         return run_broken();
-    fprintf(stderr, "usage: sim exhaustive keep|delete [WRITES CRASHES] | random SCHEDULES [SEED] | replay "
-                    "SEED | broken\n");
+    fprintf(stderr,
+            "usage: sim exhaustive keep|delete [WRITES CRASHES [N OF]] | random SCHEDULES [SEED] | cases | "
+            "replay SEED | broken\n");
     return 2;
 }
