@@ -65,6 +65,7 @@ MYSQL_OPTIONS = {
     "innodb-log-buffer-size": "4M",
     "table-definition-cache": "400",
     "mysqlx": "OFF",             # a second port, the same for all
+    "event-scheduler": "OFF",    # nobody has events here, and at times it was seen to spin
     "secure-file-priv": "NULL",  # or a folder of the host
 }
 
