@@ -4,14 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* FNV-1a, of the part that fits. */
+#include "cdc/base/hash.h"
+
+/* Of the part that fits. */
 static uint64_t hash_of(const struct once *o, const char *text)
 {
-    uint64_t h = 0xcbf29ce484222325;
-
-    for (size_t i = 0; i < sizeof o->text - 1 && text[i] != '\0'; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001b3;
-    return h;
+    return hash_fnv1a(HASH_FNV1A, text, strnlen(text, sizeof o->text - 1));
 }
 
 bool once_is_news(struct once *o, const char *text, unsigned again_after_s)

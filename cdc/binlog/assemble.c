@@ -57,6 +57,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cdc/base/hash.h"
 #include "cdc/base/mem.h"
 #include "cdc/binlog/echo.h"
 #include "cdc/binlog/event.h"
@@ -184,14 +185,6 @@ static void source_init(struct source *s, const struct assemble_feed *feed)
 
 /* ---- tables by their names ---- */
 
-/* FNV-1a */
-static uint32_t hash_bytes(uint32_t h, const char *data, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)data[i]) * 0x01000193u;
-    return h;
-}
-
 static bool is_name(const char *name, const char *data, size_t len)
 {
     return strncmp(name, data, len) == 0 && name[len] == '\0';
@@ -201,8 +194,8 @@ static bool is_name(const char *name, const char *data, size_t len)
 static struct source **place_by_name(const struct assemble *a, const char *db, size_t db_len,
                                      const char *table, size_t table_len)
 {
-    uint32_t h = hash_bytes(hash_bytes(0x811c9dc5u, table, table_len), db, db_len);
-    for (size_t i = (h ^ h >> 15) & (a->by_name_size - 1);; i = (i + 1) & (a->by_name_size - 1)) {
+    uint64_t h = hash_fnv1a(hash_fnv1a(HASH_FNV1A, table, table_len), db, db_len);
+    for (size_t i = (h ^ h >> 32) & (a->by_name_size - 1);; i = (i + 1) & (a->by_name_size - 1)) {
         const struct source *s = a->by_name[i];
         if (s == NULL || (is_name(s->table->name, table, table_len) && is_name(s->table->db, db, db_len)))
             return &a->by_name[i];

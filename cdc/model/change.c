@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cdc/base/hash.h"
 #include "cdc/base/mem.h"
 
 #define LENGTH_BYTES 4
@@ -125,9 +126,7 @@ bool key_equal(const struct key *a, const struct key *b)
 /* FNV-1a, and the last steps of murmur3: the low bits choose the slot of a table. */
 uint64_t key_hash(const struct key *k)
 {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < k->len; i++)
-        h = (h ^ (unsigned char)k->data[i]) * 0x100000001b3u;
+    uint64_t h = hash_fnv1a(HASH_FNV1A, k->data, k->len);
     h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
     h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
     return h ^ h >> 33;
