@@ -105,16 +105,21 @@ static bool add_number(const struct column *c, const struct value *v, struct buf
     return true;
 }
 
-/* In the bytes of the column's own character set: "_latin1 x'e9'". */
+/* As the bytes of the column's own character set. */
+static bool convert(const struct column *c, const struct value *v, struct buf *bytes, struct err *err)
+{
+    return charset_from_utf8(c->convert, v->data, v->len, bytes) ||
+           err_set(err, ERR_ROW, 0, "character set %s of column %s lacks a character of the value",
+                   c->charset, c->name);
+}
+
+/* "_latin1 x'e9'" */
 static bool add_converted(const struct column *c, const struct value *v, struct buf *out, struct err *err)
 {
     struct buf bytes = BUF_INIT;
-    bool ok = true;
+    bool ok = convert(c, v, &bytes, err);
 
-    if (!charset_from_utf8(c->convert, v->data, v->len, &bytes))
-        ok = err_set(err, ERR_ROW, 0, "character set %s of column %s lacks a character of the value",
-                     c->charset, c->name);
-    else if (c->large_text && c->length > 0 && bytes.len > c->length)
+    if (ok && c->large_text && c->length > 0 && bytes.len > c->length)
         ok = err_set(err, ERR_ROW, ER_DATA_TOO_LONG, "the value is longer than column %s", c->name);
     if (ok) {
         buf_addf(out, "_%s", c->charset);
@@ -645,9 +650,7 @@ static bool add_place_key(const struct field *f, enum side side, const struct va
     if (c->kind == COL_INT || v->state != VALUE_SET || is_sealed(f, side))
         return add_key_literal(f, side, v, out, err);
     if (c->kind == COL_TEXT && c->convert != NULL)
-        ok = charset_from_utf8(c->convert, v->data, v->len, &bytes) ||
-             err_set(err, ERR_ROW, 0, "character set %s of column %s lacks a character of the value",
-                     c->charset, c->name);
+        ok = convert(c, v, &bytes, err);
     else
         buf_add(&bytes, v->data, v->len);
     if (ok)
