@@ -34,6 +34,8 @@ struct load_options {
 };
 
 _Noreturn void load_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Room for one more of `count` elements: array, or what it has moved to. */
+void *load_grow(void *array, size_t count, size_t *size, size_t element_bytes);
 
 int64_t load_now_ns(void); /* monotonic */
 void load_sleep_until(int64_t ns);

@@ -44,6 +44,17 @@ _Noreturn void load_die(const char *format, ...)
     _exit(1); /* other threads are at work */
 }
 
+void *load_grow(void *array, size_t count, size_t *size, size_t element_bytes)
+{
+    if (count < *size)
+        return array;
+    *size = *size == 0 ? 1024 : 2 * *size;
+    array = realloc(array, *size * element_bytes);
+    if (array == NULL)
+        load_die("no memory");
+    return array;
+}
+
 static _Noreturn void usage(const char *what, const char *word)
 {
     fprintf(stderr, "twinlog_load: %s %s\n%s", what, word, USAGE);

@@ -101,15 +101,20 @@ static void large(struct load_writer *w, const struct load_options *o)
     load_query_text(w->db, "COMMIT");
 }
 
-void load_large(const struct load_options *o)
+/* On one connection, whatever was asked for. */
+static void run_alone(const struct load_options *o,
+                      void (*body)(struct load_writer *w, const struct load_options *o),
+                      uint64_t transactions)
 {
     struct load_options one = *o;
     int64_t began = load_now_ns();
 
     one.connections = 1;
-    load_in_threads(&one, large);
-    print_done(3, began);
+    load_in_threads(&one, body);
+    print_done(transactions, began);
 }
+
+void load_large(const struct load_options *o) { run_alone(o, large, 3); }
 
 static void fill(struct load_writer *w, const struct load_options *o)
 {
@@ -124,12 +129,7 @@ static void fill(struct load_writer *w, const struct load_options *o)
 
 void load_fill(const struct load_options *o)
 {
-    struct load_options one = *o;
-    int64_t began = load_now_ns();
-
-    one.connections = 1;
-    load_in_threads(&one, fill);
-    print_done((o->rows + ROWS_A_TRANSACTION - 1) / ROWS_A_TRANSACTION, began);
+    run_alone(o, fill, (o->rows + ROWS_A_TRANSACTION - 1) / ROWS_A_TRANSACTION);
 }
 
 /* ---- What nobody tracks ---- */

@@ -47,12 +47,7 @@ static struct {
 
 static void add(struct times *t, int64_t ns)
 {
-    if (t->count == t->size) {
-        t->size = t->size == 0 ? 4096 : 2 * t->size;
-        t->ns = realloc(t->ns, t->size * sizeof *t->ns);
-        if (t->ns == NULL)
-            load_die("no memory");
-    }
+    t->ns = load_grow(t->ns, t->count, &t->size, sizeof *t->ns);
     t->ns[t->count++] = ns;
 }
 

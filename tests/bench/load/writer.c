@@ -207,12 +207,7 @@ static void delete_row(struct load_writer *w, uint64_t key)
 
 static void keep(struct load_writer *w, uint64_t key)
 {
-    if (w->live_count == w->live_size) {
-        w->live_size = w->live_size == 0 ? 1024 : 2 * w->live_size;
-        w->live = realloc(w->live, w->live_size * sizeof *w->live);
-        if (w->live == NULL)
-            load_die("no memory");
-    }
+    w->live = load_grow(w->live, w->live_count, &w->live_size, sizeof *w->live);
     w->live[w->live_count++] = key;
 }
 
