@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "appliers/apply.h"
+#include "appliers/lanes.h"
 #include "appliers/refusals.h"
 #include "appliers/store_mysql.h"
 #include "cdc/base/backoff.h"
@@ -40,6 +41,9 @@ enum {
     WORKS_AFTER_MS = 1500,        /* without a failure: then it is told that it works again */
     TROUBLE_TOLD_AFTER_MS = 3000, /* a lock that is waited for so long is more than a passing one */
     BATCH_BYTES = 2 << 20,
+    LANES_REST_AFTER_MS = 5000,
+    LANES_PAUSE_MS = 60000, /* when they could not be had */
+    LANES_PAUSE_BATCHES = 16, /* when one had to give up: what was in its way is likely to be there still */
 };
 
 /* A direction that only sees its own echoes stores its position so often: rarely
@@ -55,6 +59,10 @@ struct applier {
 
     struct tx **txs; /* at hand and not yet applied; the queue owns them */
     size_t ntxs, txs_cap;
+    struct lanes *lanes;
+    mono_us lanes_used, lanes_missed;
+    uint32_t lanes_pause; /* so many batches without */
+    struct once no_lanes;
     size_t fewer; /* 0, or at most so many transactions at once: after ERR_BUSY */
     bool refused; /* the peer could not be written: only a write shows that it can again */
 
@@ -332,15 +340,22 @@ static void take(struct applier *a, struct tx *tx)
     a->txs[a->ntxs++] = tx;
 }
 
+/* May a batch be as large as several connections can write? */
+static bool may_use_lanes(const struct applier *a)
+{
+    return a->o.lanes > 1 && a->lanes_pause == 0 && a->fewer == 0 &&
+           (a->lanes_missed.v == 0 || is_due(a->lanes_missed, LANES_PAUSE_MS));
+}
+
 /* What the queue holds, up to a batch; waits for the first. */
 static void take_batch(struct applier *a)
 {
-    size_t rows = 0, bytes = 0;
+    size_t rows = 0, bytes = 0, most = may_use_lanes(a) ? a->o.lanes * a->o.batch_rows : a->o.batch_rows;
     void *item;
 
     if (a->ntxs > 0)
         return; /* to be tried again */
-    while (a->ntxs < a->o.batch_rows && rows < a->o.batch_rows && bytes < BATCH_BYTES &&
+    while (a->ntxs < most && rows < most && bytes < BATCH_BYTES &&
            queue_peek(&a->o.feed->queue, a->ntxs, a->ntxs == 0 ? IDLE_WAIT_MS : 0, &item) == QUEUE_OK) {
         take(a, item);
         rows += a->txs[a->ntxs - 1]->nchanges;
@@ -367,15 +382,63 @@ static bool promise_resync(struct applier *a, size_t n, struct err *err)
     return true;
 }
 
+/* How many of the transactions taken make one batch of one connection. */
+static size_t count_batch(const struct applier *a)
+{
+    size_t n = 0, rows = 0;
+
+    while (n < a->ntxs && rows < a->o.batch_rows)
+        rows += a->txs[n++]->nchanges;
+    return n;
+}
+
+/* More than one connection's batch is waiting: are there lanes to write it? */
+static bool have_lanes(struct applier *a)
+{
+    struct err err = ERR_INIT;
+
+    if (!may_use_lanes(a))
+        return false;
+    a->lanes_used = clock_mono();
+    if (a->apply.lanes.count > 0)
+        return true;
+    if (lanes_begin(a->lanes, &a->apply.lanes, &err)) {
+        a->lanes_missed.v = 0;
+        once_clear(&a->no_lanes);
+        return true;
+    }
+    a->lanes_missed = clock_mono();
+    if (once_is_news(&a->no_lanes, err.text, TELL_AGAIN_AFTER_S))
+        log_warn("%s; goes on with one connection", err.text);
+    return false;
+}
+
+static void count_lanes(struct applier *a, uint64_t failed_before)
+{
+    if (a->apply.lanes_failed != failed_before)
+        a->lanes_pause = LANES_PAUSE_BATCHES;
+    else if (a->lanes_pause > 0)
+        a->lanes_pause--;
+}
+
 static bool apply_taken(struct applier *a, struct err *err)
 {
-    size_t n = a->fewer > 0 && a->fewer < a->ntxs ? a->fewer : a->ntxs;
+    size_t n = count_batch(a);
     mono_us oldest = a->txs[0]->read_at;
+    uint64_t failed = a->apply.lanes_failed;
+
+    if (a->fewer > 0 && a->fewer < n)
+        n = a->fewer;
+    else if (n < a->ntxs && have_lanes(a))
+        n = a->ntxs;
 
     show_lag(a);
     if (!promise_resync(a, n, err))
         return false;
-    if (!apply_txs(&a->apply, a->txs, n, err))
+    bool ok = apply_txs(&a->apply, a->txs, n, err);
+
+    count_lanes(a, failed);
+    if (!ok)
         return false;
     set_done(a, &a->txs[n - 1]->pos, a->txs[n - 1]->rows_done);
     a->o.stats->apply_us_last = mono_diff_us(clock_mono(), oldest);
@@ -497,6 +560,8 @@ static bool idle(struct applier *a, struct err *err)
         return false;
     if (!store_idle_position(a, err))
         return false;
+    if (a->apply.lanes.count > 0 && is_due(a->lanes_used, LANES_REST_AFTER_MS))
+        lanes_rest(a->lanes, &a->apply.lanes);
     show_queue(a);
     show_lag(a);
     return true;
@@ -531,6 +596,7 @@ static void *applier_main(void *arg)
     }
     drop_taken(a);
     show_state(a, RUN_STOPPED, "");
+    lanes_rest(a->lanes, &a->apply.lanes);
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         store_mysql_disconnect(a->apply.stores[s]);
     db_thread_done();
@@ -549,6 +615,9 @@ struct applier *applier_new(const struct applier_options *o)
     buf_init(&a->gtids, 0);
     snprintf(a->name, sizeof a->name, "%s %s", o->link->name, direction_arrow(o->from));
     apply_init(&a->apply, o->link, o->from, o->sync, left, right, o->stop, o->stats);
+    a->lanes = lanes_new(o->db[side_peer(o->from)], o->state_database, o->link, side_peer(o->from), o->lanes,
+                         a->name);
+    a->apply.lanes_min = o->batch_rows;
     a->apply.on_refused = tell_refused;
     a->apply.on_refused_arg = a;
     a->apply.on_begin = resyncer_on_begin;
@@ -582,6 +651,7 @@ void applier_join(struct applier *a, mono_us give_up)
         return;
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         store_mysql_shutdown(a->apply.stores[s]);
+    lanes_shutdown(a->lanes);
     pthread_join(a->thread, NULL);
 }
 
@@ -591,6 +661,7 @@ void applier_free(struct applier *a)
         return;
     drop_taken(a);
     free(a->txs);
+    lanes_free(a->lanes);
     apply_done(&a->apply);
     pos_done(&a->done);
     buf_done(&a->gtids);

@@ -22,6 +22,7 @@ struct applier_options {
     struct link_sync *sync; /* shared with the other direction */
     struct feed *feed;
     size_t batch_rows;
+    size_t lanes; /* connections to the peer at most, while there is a backlog */
     struct direction_stats *stats;
     struct resyncer *resyncer;                       /* of the link; borrowed */
     void (*event)(void *arg, const struct event *e); /* must not block; may be NULL */

@@ -12,6 +12,9 @@
  *      nothing is written: the keys are reconciled, which makes their changes in
  *      this batch superseded, and the batch starts again.
  *
+ * What a batch inserts and nothing else of it touches is not locked: the INSERT does that, and where it meets a
+ * row, the batch runs again with all its keys locked.
+ *
  * Folding: of several changes of one key only the outcome is written, deletes
  * first, so that a UNIQUE value that moves from one row to another is free when
  * it arrives. Where that is not enough, a refused batch runs again unfolded, statement
@@ -19,6 +22,14 @@
  * (park.h), for rows that exchange them in one statement, or where the source has no
  * such index. What is still refused is that row's own trouble: it is reconciled, or
  * goes into quarantine.
+ *
+ * Lanes: a large batch is shared out by key among several connections, each of which does steps 2 to 4 for its
+ * keys at the same time; the direction's own, lane 0, commits last, and the checkpoint with it. Rows of one key stay in
+ * order, for they are of one lane; where rows of two lanes share a UNIQUE value, the batch is not shared out. When a
+ * lane cannot go on (a conflict, a row that is refused, a lock), the others commit what they have, which
+ * `ahead` then tells, and what is left is written as any other batch: its changes of keys whose lane is ahead are
+ * passed over. After a crash the control tables say the same. A change may not be written twice: the peer may have
+ * taken the row back to what it was before meanwhile.
  */
 #include "appliers/apply.h"
 
@@ -28,6 +39,7 @@
 
 #include "appliers/park.h"
 #include "appliers/reconcile.h"
+#include "cdc/base/hash.h"
 #include "cdc/base/mem.h"
 
 void apply_init(struct apply *a, const struct link *link, enum side from, struct link_sync *sync,
@@ -40,11 +52,16 @@ void apply_init(struct apply *a, const struct link *link, enum side from, struct
         .stores = {left, right},
         .stop = stop,
         .stats = stats,
-        .stored = {POS_INIT, 0, 0},
+        .stored = {POS_INIT, 0, 0, 0},
+        .ahead = {.pos = POS_INIT},
     };
 }
 
-void apply_done(struct apply *a) { pos_done(&a->stored.pos); }
+void apply_done(struct apply *a)
+{
+    pos_done(&a->stored.pos);
+    pos_done(&a->ahead.pos);
+}
 
 bool apply_open(struct apply *a, bool *ret_begun, struct err *err)
 {
@@ -90,6 +107,9 @@ struct batch_key {
     const struct value *locked; /* as the lock found it; NULL: absent */
     const struct value *row;    /* as the changes so far have made it */
     size_t last;                /* the change that touched it last */
+    size_t lane;
+    bool inserted; /* its first change says that there was no row */
+    bool gone;     /* its last one that there is none any more */
     bool conflict;
 };
 
@@ -109,12 +129,34 @@ struct batch {
     size_t nkeys;
     size_t *slots; /* hash table: index into keys + 1 */
     size_t nslots;
+    bool clean; /* so far: no key that must be reconciled */
     size_t superseded;
     uint64_t passed; /* the last marker at the end of the batch */
+};
+
+enum batch_result {
+    BATCH_DONE,
+    BATCH_CONFLICT, /* keys[].conflict says which */
+    BATCH_REFUSED,  /* err.index is an index into writes, or unknown */
+    BATCH_FAILED,
+};
+
+/* What one connection does of a batch. */
+struct part {
+    struct batch *batch;
+    struct store *peer;
+    size_t lane, nlanes; /* nlanes 0: it does all of it */
+    struct arena arena;
     struct row_write *writes;
     size_t nwrites;
     uint64_t inserts, updates, deletes;
+    bool written; /* and commits what it has written, or has */
+    enum batch_result result;
+    struct err err;
 };
+
+/* How the rows of a batch are locked and written: each way more careful than the one before it. */
+enum write_mode { WRITE_FOLDED, WRITE_LOCKED, WRITE_UNFOLDED, WRITE_PARKED };
 
 /* Keys that were refused while this call ran: their changes are passed over. */
 struct refused {
@@ -131,16 +173,16 @@ static bool is_refused(const struct refused *r, const struct key *k)
     return false;
 }
 
-static size_t batch_key_index(struct batch *b, const struct key *k)
+static size_t batch_key_index(struct batch *b, const struct change *c)
 {
-    size_t mask = b->nslots - 1, i = key_hash(k) & mask;
+    size_t mask = b->nslots - 1, i = key_hash(&c->key) & mask;
 
     while (b->slots[i] != 0) {
-        if (key_equal(&b->keys[b->slots[i] - 1].key, k))
+        if (key_equal(&b->keys[b->slots[i] - 1].key, &c->key))
             return b->slots[i] - 1;
         i = (i + 1) & mask;
     }
-    b->keys[b->nkeys] = (struct batch_key){.key = *k};
+    b->keys[b->nkeys] = (struct batch_key){.key = c->key, .inserted = c->before == NULL && !c->incomplete};
     b->slots[i] = ++b->nkeys;
     return b->nkeys - 1;
 }
@@ -149,7 +191,7 @@ static void batch_begin(struct batch *b, struct apply *a, struct tx *const *txs,
 {
     size_t n = 0;
 
-    *b = (struct batch){.a = a, .txs = txs, .ntxs = ntxs};
+    *b = (struct batch){.a = a, .txs = txs, .ntxs = ntxs, .clean = true};
     arena_init(&b->arena);
     for (size_t i = 0; i < ntxs; i++)
         n += txs[i]->nchanges;
@@ -159,7 +201,6 @@ static void batch_begin(struct batch *b, struct apply *a, struct tx *const *txs,
     b->slots = arena_zalloc(&b->arena, b->nslots * sizeof *b->slots);
     b->keys = arena_alloc(&b->arena, (n + 1) * sizeof *b->keys);
     b->changes = arena_alloc(&b->arena, (n + 1) * sizeof *b->changes);
-    b->writes = arena_alloc(&b->arena, (n + 1) * sizeof *b->writes);
 }
 
 /* Must this key be reconciled whatever its row is? One in quarantine; and where keys of other bytes may be
@@ -171,49 +212,125 @@ static bool must_reconcile(const struct batch *b, const struct key *k, bool quar
     return quarantined || (a->link->loose_keys && link_sync_maybe_superseded(a->sync, a->from, k, b->passed));
 }
 
-/* Step 1. A key in quarantine is passed over if it was refused a moment ago. */
+/* ---- What lanes have done already ---- */
+
+/* Has all been applied up to where lanes are ahead, once a checkpoint says this? */
+static bool reaches(const struct lanes_ahead *ahead, const struct pos *pos, uint64_t rows_done)
+{
+    return pos_covers(pos, &ahead->pos) && (!pos_equal(pos, &ahead->pos) || rows_done >= ahead->rows_done);
+}
+
+/* Up to which of its row images lies a transaction, or a part of one, before the place where lanes are ahead? `inside`:
+ * it is the first whose end lies behind that place. */
+static uint64_t rows_ahead(const struct lanes_ahead *ahead, const struct tx *tx, bool inside)
+{
+    if (ahead->nlanes == 0)
+        return 0;
+    if (tx->rows_done > 0) /* then pos is its beginning */
+        return !pos_covers(&ahead->pos, &tx->pos) ? 0
+               : pos_equal(&ahead->pos, &tx->pos) ? ahead->rows_done
+                                                  : UINT64_MAX;
+    if (pos_covers(&ahead->pos, &tx->pos))
+        return UINT64_MAX;
+    return inside ? ahead->rows_done : 0;
+}
+
+#ifdef BREAK_ONE_POSITION /* the simulation checks that it finds this */
+static bool is_done_by_lane(const struct lanes_ahead *ahead, const struct change *c, uint64_t rows)
+{
+    (void)ahead;
+    (void)c;
+    (void)rows;
+    return false;
+}
+#else
+static bool is_done_by_lane(const struct lanes_ahead *ahead, const struct change *c, uint64_t rows)
+{
+    return c->row_no <= rows && (ahead->done >> lane_of(&c->key, ahead->nlanes) & 1) != 0;
+}
+#endif
+
+static void forget_ahead(struct apply *a)
+{
+    a->ahead.nlanes = 0;
+    a->ahead.done = 0;
+}
+
+/* ---- Step 1 ---- */
+
+/* A key in quarantine is passed over if it was refused a moment ago. */
+static void collect_tx(struct batch *b, const struct tx *tx, uint64_t ahead, const struct refused *refused)
+{
+    struct apply *a = b->a;
+
+    for (size_t i = 0; i < tx->nchanges; i++) {
+        const struct change *c = &tx->changes[i];
+
+        if (ahead > 0 && is_done_by_lane(&a->ahead, c, ahead))
+            continue;
+        if (link_sync_superseded(a->sync, a->from, &c->key, b->passed)) {
+            b->superseded++;
+            continue;
+        }
+        bool quarantined = link_sync_is_quarantined(a->sync, &c->key);
+
+        if (quarantined && is_refused(refused, &c->key))
+            continue;
+        size_t k = batch_key_index(b, c);
+
+        if (must_reconcile(b, &c->key, quarantined)) {
+            b->keys[k].conflict = true;
+            b->clean = false;
+        }
+        b->keys[k].gone = c->after == NULL;
+        b->changes[b->nchanges++] = (struct batch_change){c, k};
+    }
+}
+
 static void batch_collect(struct batch *b, const struct refused *refused)
 {
-    struct link_sync *sync = b->a->sync;
+    struct apply *a = b->a;
+    bool inside = true;
 
-    b->passed = link_sync_passed(sync, b->a->from);
+    b->passed = link_sync_passed(a->sync, a->from);
     for (size_t t = 0; t < b->ntxs; t++) {
         const struct tx *tx = b->txs[t];
+        uint64_t ahead = rows_ahead(&a->ahead, tx, inside);
 
-        for (size_t i = 0; i < tx->nchanges; i++) {
-            const struct change *c = &tx->changes[i];
-
-            if (link_sync_superseded(sync, b->a->from, &c->key, b->passed)) {
-                b->superseded++;
-                continue;
-            }
-            bool quarantined = link_sync_is_quarantined(sync, &c->key);
-
-            if (quarantined && is_refused(refused, &c->key))
-                continue;
-            size_t k = batch_key_index(b, &c->key);
-
-            b->keys[k].conflict |= must_reconcile(b, &c->key, quarantined);
-            b->changes[b->nchanges++] = (struct batch_change){c, k};
-        }
+        collect_tx(b, tx, ahead, refused);
+        inside = inside && (tx->rows_done > 0 || ahead == UINT64_MAX);
         if (tx->marker > b->passed)
             b->passed = tx->marker;
     }
 }
 
-/* Step 2. */
-static bool batch_lock(struct batch *b, struct err *err)
-{
-    struct store *peer = b->a->stores[side_peer(b->a->from)];
-    struct key *keys = arena_alloc(&b->arena, b->nkeys * sizeof *keys);
-    const struct value **rows = arena_zalloc(&b->arena, b->nkeys * sizeof *rows);
+/* ---- Steps 2 to 4, for the keys of a part ---- */
 
-    for (size_t i = 0; i < b->nkeys; i++)
-        keys[i] = b->keys[i].key;
-    if (!peer->ops->lock(peer, keys, b->nkeys, rows, &b->arena, err))
+static bool is_of(const struct part *p, const struct batch_key *k)
+{
+    return p->nlanes == 0 || k->lane == p->lane;
+}
+
+static bool part_lock(struct part *p, enum write_mode mode, struct err *err)
+{
+    struct batch *b = p->batch;
+    struct key *keys = arena_alloc(&p->arena, (b->nkeys + 1) * sizeof *keys);
+    size_t *indices = arena_alloc(&p->arena, (b->nkeys + 1) * sizeof *indices);
+    const struct value **rows = arena_zalloc(&p->arena, (b->nkeys + 1) * sizeof *rows);
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->nkeys; i++) {
+        const struct batch_key *k = &b->keys[i];
+
+        if (!is_of(p, k) || (mode == WRITE_FOLDED && k->inserted && !k->gone))
+            continue;
+        keys[n] = k->key;
+        indices[n++] = i;
+    }
+    if (!p->peer->ops->lock(p->peer, keys, n, rows, &p->arena, err))
         return err_prefix(err, "lock rows");
-    for (size_t i = 0; i < b->nkeys; i++)
-        b->keys[i].locked = b->keys[i].row = rows[i];
+    for (size_t i = 0; i < n; i++)
+        b->keys[indices[i]].locked = b->keys[indices[i]].row = rows[i];
     return true;
 }
 
@@ -226,22 +343,21 @@ static bool meets(const struct link *link, const struct change *c, const struct 
     return row_equal(link, c->before, row);
 }
 
-static void batch_add_write(struct batch *b, size_t change, const struct value *before,
-                            const struct value *after)
+static void part_add_write(struct part *p, size_t change, const struct value *before,
+                           const struct value *after)
 {
-    const struct batch_key *k = &b->keys[b->changes[change].key];
+    const struct batch *b = p->batch;
 
-    b->inserts += before == NULL;
-    b->deletes += after == NULL;
-    b->updates += before != NULL && after != NULL;
-    b->writes[b->nwrites++] = (struct row_write){k->key, before, after};
+    p->inserts += before == NULL;
+    p->deletes += after == NULL;
+    p->updates += before != NULL && after != NULL;
+    p->writes[p->nwrites++] = (struct row_write){b->keys[b->changes[change].key].key, before, after};
 }
 
-enum write_mode { WRITE_FOLDED, WRITE_UNFOLDED, WRITE_PARKED };
-
 /* Step 3; true if there is no conflict. Unfolded, each change is a write of its own. */
-static bool batch_decide(struct batch *b, enum write_mode mode)
+static bool part_decide(struct part *p, enum write_mode mode)
 {
+    struct batch *b = p->batch;
     const struct link *link = b->a->link;
     bool clean = true;
 
@@ -249,7 +365,7 @@ static bool batch_decide(struct batch *b, enum write_mode mode)
         const struct change *c = b->changes[i].change;
         struct batch_key *k = &b->keys[b->changes[i].key];
 
-        if (k->conflict)
+        if (!is_of(p, k) || k->conflict)
             continue;
 #ifdef BREAK_ABSENT_DELETE_DONE /* the simulation checks that it finds this */
         if (c->after == NULL && k->row == NULL)
@@ -260,27 +376,29 @@ static bool batch_decide(struct batch *b, enum write_mode mode)
             continue;
         }
         if (mode == WRITE_UNFOLDED)
-            batch_add_write(b, i, k->row, c->after);
+            part_add_write(p, i, k->row, c->after);
         k->row = c->after;
         k->last = i;
     }
     for (size_t i = 0; i < b->nkeys; i++)
-        clean &= !b->keys[i].conflict;
+        clean = clean && !(is_of(p, &b->keys[i]) && b->keys[i].conflict);
     return clean;
 }
 
 /* The outcome of each key, deletes first, the rest in the order of their last changes. */
-static void batch_fold(struct batch *b)
+static void part_fold(struct part *p)
 {
+    const struct batch *b = p->batch;
+
     for (int deletes = 1; deletes >= 0; deletes--)
         for (size_t i = 0; i < b->nchanges; i++) {
             const struct batch_key *k = &b->keys[b->changes[i].key];
 
-            if (k->last != i || (k->row == NULL) != (deletes != 0) || k->row == k->locked)
+            if (!is_of(p, k) || k->last != i || (k->row == NULL) != (deletes != 0) || k->row == k->locked)
                 continue;
             if (k->locked != NULL && k->row != NULL && row_equal(b->a->link, k->locked, k->row))
                 continue;
-            batch_add_write(b, i, k->locked, k->row);
+            part_add_write(p, i, k->locked, k->row);
         }
 }
 
@@ -293,7 +411,38 @@ static uint64_t purge_limit(struct apply *a)
     return limit > a->purged ? limit : 0;
 }
 
-/* Takes over cp->pos. */
+/* The checkpoint at the batch's end; pos is the caller's to free. */
+static void batch_end(const struct batch *b, struct checkpoint *ret_cp)
+{
+    const struct tx *last = b->txs[b->ntxs - 1];
+
+    *ret_cp = (struct checkpoint){POS_INIT, last->rows_done, b->passed, b->a->stored.batch};
+    pos_copy(&ret_cp->pos, &last->pos);
+}
+
+/* It is committed. Takes over cp->pos. */
+static void checkpoint_moved(struct apply *a, struct checkpoint *cp, uint64_t purged)
+{
+    if (purged > 0)
+        a->purged = purged;
+    if (a->ahead.nlanes > 0 && cp->batch != a->stored.batch)
+        forget_ahead(a);
+    pos_move(&a->stored.pos, &cp->pos);
+    a->stored.rows_done = cp->rows_done;
+    a->stored.marker = cp->marker;
+    a->stored.batch = cp->batch;
+    link_sync_set_stored(a->sync, a->from, cp->marker);
+}
+
+/* Where lanes are ahead, they are so until the checkpoint gets there. */
+static uint64_t batch_number(const struct apply *a, const struct checkpoint *cp)
+{
+    bool ends = a->ahead.nlanes > 0 && reaches(&a->ahead, &cp->pos, cp->rows_done);
+
+    return a->stored.batch + ends;
+}
+
+/* Writes and commits. Takes over cp->pos. */
 static bool write_checkpoint(struct apply *a, struct checkpoint *cp, const struct row_write *rows,
                              size_t nrows, bool any_order, struct err *err)
 {
@@ -306,86 +455,283 @@ static bool write_checkpoint(struct apply *a, struct checkpoint *cp, const struc
                             .purge_markers = purge,
                             .commit = true};
 
+    cp->batch = batch_number(a, cp);
     if (!peer->ops->write(peer, &w, err))
         return false;
-    if (purge > 0)
-        a->purged = purge;
-    pos_move(&a->stored.pos, &cp->pos);
-    a->stored.rows_done = cp->rows_done;
-    a->stored.marker = cp->marker;
-    link_sync_set_stored(a->sync, a->from, cp->marker);
+    checkpoint_moved(a, cp, purge);
     return true;
 }
 
-/* Step 4. */
-static bool batch_write(struct batch *b, bool any_order, struct err *err)
+/* Step 4, all of the batch by one connection. */
+static bool batch_write(struct part *p, bool any_order, struct err *err)
 {
-    const struct tx *last = b->txs[b->ntxs - 1];
-    struct checkpoint cp = {POS_INIT, last->rows_done, b->passed};
+    struct checkpoint cp;
 
-    pos_copy(&cp.pos, &last->pos);
-    bool ok = write_checkpoint(b->a, &cp, b->writes, b->nwrites, any_order, err);
+    batch_end(p->batch, &cp);
+    bool ok = write_checkpoint(p->batch->a, &cp, p->writes, p->nwrites, any_order, err);
 
     pos_done(&cp.pos);
     return ok;
 }
 
-static void batch_count(const struct batch *b)
+/* Step 4, by a lane: it commits, but for lane 0, which waits for the others. */
+static bool lane_write(struct part *p, struct err *err)
 {
-    struct direction_stats *stats = b->a->stats;
+    struct apply *a = p->batch->a;
+    struct checkpoint cp;
+    struct store_write w = {.checkpoint = &cp,
+                            .nlanes = p->lane > 0 ? p->nlanes : 0,
+                            .rows = p->writes,
+                            .nrows = p->nwrites,
+                            .any_order = true,
+                            .purge_markers = p->lane > 0 ? 0 : purge_limit(a),
+                            .commit = p->lane > 0};
 
-    stats->inserts += b->inserts;
-    stats->updates += b->updates;
-    stats->deletes += b->deletes;
-    stats->superseded += b->superseded;
-    stats->batches++;
-    for (size_t i = 0; i < b->ntxs; i++)
-        stats->transactions += b->txs[i]->rows_done == 0 && !b->txs[i]->echo;
+    batch_end(p->batch, &cp);
+    cp.batch += p->lane == 0;
+    bool ok = p->peer->ops->write(p->peer, &w, err);
+
+    pos_done(&cp.pos);
+    return ok;
 }
 
-enum batch_result {
-    BATCH_DONE,
-    BATCH_CONFLICT, /* b->keys[].conflict says which */
-    BATCH_REFUSED,  /* err->index is an index into b->writes, or unknown */
-    BATCH_FAILED,
+static enum batch_result part_do(struct part *p, enum write_mode mode, struct err *err)
+{
+    struct batch *b = p->batch;
+
+    if (!part_lock(p, mode, err))
+        return BATCH_FAILED;
+    if (!part_decide(p, mode))
+        return BATCH_CONFLICT;
+    if (mode != WRITE_UNFOLDED)
+        part_fold(p);
+    if (mode == WRITE_PARKED)
+        p->nwrites = park_writes(b->a->link, side_peer(b->a->from), p->writes, p->nwrites, &p->arena,
+                                 &p->writes);
+    /* Nothing to write: the position alone is stored later, with something that counts; but not where it says how
+     * far lanes are ahead. */
+    p->written = p->nwrites > 0 || (p->nlanes > 0 ? p->lane == 0 : b->a->ahead.nlanes > 0);
+    if (p->written && !(p->nlanes > 0 ? lane_write(p, err) : batch_write(p, mode <= WRITE_LOCKED, err)))
+        return err->kind == ERR_ROW ? BATCH_REFUSED : BATCH_FAILED;
+    return BATCH_DONE;
+}
+
+static void part_run(struct part *p, enum write_mode mode)
+{
+    arena_init(&p->arena);
+    p->writes = arena_alloc(&p->arena, (p->batch->nchanges + 1) * sizeof *p->writes);
+    p->err = (struct err)ERR_INIT;
+    p->result = part_do(p, mode, &p->err);
+    if (p->result != BATCH_DONE || !p->written)
+        p->peer->ops->rollback(p->peer);
+}
+
+static void count_part(const struct part *p)
+{
+    struct direction_stats *stats = p->batch->a->stats;
+
+    stats->inserts += p->inserts;
+    stats->updates += p->updates;
+    stats->deletes += p->deletes;
+}
+
+/* ---- Lanes ---- */
+
+/* A UNIQUE value that rows of the batch have or had. */
+struct shared_value {
+    uint64_t hash; /* 0: free slot */
+    size_t lane;
 };
 
-/* With the gate of the peer held. */
-static enum batch_result batch_run(struct batch *b, const struct refused *refused, enum write_mode mode,
-                                   struct err *err)
+/* True if a key of another lane has it too. */
+static bool share_value(struct shared_value *slots, size_t nslots, uint64_t hash, size_t lane)
+{
+    hash += hash == 0;
+    for (size_t i = hash & (nslots - 1);; i = (i + 1) & (nslots - 1)) {
+        if (slots[i].hash == 0)
+            slots[i] = (struct shared_value){hash, lane};
+        if (slots[i].hash == hash)
+            return slots[i].lane != lane;
+    }
+}
+
+static bool share_values(const struct value *row, const size_t *fields, size_t nfields,
+                         struct shared_value *slots, size_t nslots, size_t lane)
+{
+    for (size_t i = 0; row != NULL && i < nfields; i++) {
+        const struct value *v = &row[fields[i]];
+        uint64_t hash = hash_fnv1a(HASH_FNV1A ^ fields[i], v->data, v->state == VALUE_SET ? v->len : 0);
+
+        if (v->state == VALUE_SET && share_value(slots, nslots, hash ^ hash >> 29, lane))
+            return true;
+    }
+    return false;
+}
+
+/* Do keys of different lanes have values that a UNIQUE index of the peer (not that of the key) may hold against each other?
+ * Quick, and not sure: values that a collation takes for one are not seen. Then the server refuses a row, and the batch is
+ * written by one connection. */
+static bool shares_values(struct batch *b)
+{
+    const struct link *link = b->a->link;
+    size_t *fields = arena_alloc(&b->arena, (link->nfields + 1) * sizeof *fields), nfields = 0, nslots = 16;
+
+    for (size_t i = 0; i < link->nfields; i++) {
+        bool is_key = false;
+
+        for (size_t k = 0; k < link->nkey; k++)
+            is_key = is_key || link->key[k] == i;
+        if (link->fields[i].column[side_peer(b->a->from)]->in_unique && !is_key)
+            fields[nfields++] = i;
+    }
+    while (nslots < 4 * nfields * b->nchanges + 1)
+        nslots *= 2;
+    struct shared_value *slots = arena_zalloc(&b->arena, nslots * sizeof *slots);
+
+    for (size_t i = 0; i < b->nchanges && nfields > 0; i++) {
+        const struct change *c = b->changes[i].change;
+        size_t lane = b->keys[b->changes[i].key].lane;
+
+        if (share_values(c->before, fields, nfields, slots, nslots, lane) ||
+            share_values(c->after, fields, nfields, slots, nslots, lane))
+            return true;
+    }
+    return false;
+}
+
+/* Shares out the keys; false where that is of no use, or may not be. */
+static bool share_out(struct batch *b)
+{
+    const struct apply *a = b->a;
+
+    if (a->lanes.count < 2 || b->nchanges <= a->lanes_min || !b->clean || a->ahead.nlanes > 0 ||
+        a->link->loose_keys)
+        return false;
+    for (size_t i = 0; i < b->nkeys; i++)
+        b->keys[i].lane = lane_of(&b->keys[i].key, a->lanes.count);
+    return !shares_values(b);
+}
+
+static void run_lane(void *arg, size_t lane) { part_run((struct part *)arg + lane, WRITE_FOLDED); }
+
+/* The lanes that have committed are ahead now. */
+static void note_ahead(struct batch *b, const struct part *parts, size_t n)
+{
+    struct apply *a = b->a;
+    struct checkpoint end;
+
+    forget_ahead(a);
+    for (size_t i = 1; i < n; i++)
+        if (parts[i].result == BATCH_DONE && parts[i].written)
+            a->ahead.done |= UINT64_C(1) << i;
+    if (a->ahead.done == 0)
+        return;
+    batch_end(b, &end);
+    a->ahead.nlanes = n;
+    a->ahead.rows_done = end.rows_done;
+    pos_move(&a->ahead.pos, &end.pos);
+}
+
+/* Lane 0 commits if all the others have. */
+static bool lanes_finish(struct batch *b, const struct part *parts, size_t n, struct err *err)
 {
     struct apply *a = b->a;
     struct store *peer = a->stores[side_peer(a->from)];
+    uint64_t purge = purge_limit(a);
+    struct checkpoint end;
+    bool all = true;
 
-    batch_collect(b, refused);
-    if (b->nkeys > 0) {
-        if (!batch_lock(b, err)) {
-            peer->ops->rollback(peer);
-            return BATCH_FAILED;
-        }
-        if (!batch_decide(b, mode)) {
-            peer->ops->rollback(peer);
-            return BATCH_CONFLICT;
-        }
-        if (mode != WRITE_UNFOLDED)
-            batch_fold(b);
-        if (mode == WRITE_PARKED)
-            b->nwrites = park_writes(a->link, side_peer(a->from), b->writes, b->nwrites, &b->arena,
-                                     &b->writes);
-        /* Nothing to write: the position alone is stored later, with something that counts. */
-        if (b->nwrites > 0 && !batch_write(b, mode == WRITE_FOLDED, err)) {
-            peer->ops->rollback(peer);
-            return err->kind == ERR_ROW ? BATCH_REFUSED : BATCH_FAILED;
-        }
-        if (b->nwrites == 0)
-            peer->ops->rollback(peer);
+    for (size_t i = 0; i < n; i++)
+        all = all && parts[i].result == BATCH_DONE;
+    if (!all) {
+        peer->ops->rollback(peer);
+        return false;
     }
+    if (!peer->ops->commit(peer, err))
+        return false;
+    batch_end(b, &end);
+    end.batch++;
+    checkpoint_moved(a, &end, purge);
+    pos_done(&end.pos);
+    for (size_t i = 0; i < n; i++)
+        count_part(&parts[i]);
+    return true;
+}
+
+/* True if the batch is done. If not, all that can be said is in a->ahead, and ERR_NONE says that the rest
+ * may be written by one connection. */
+static bool run_in_lanes(struct batch *b, struct err *err)
+{
+    struct apply *a = b->a;
+    size_t n = a->lanes.count;
+    struct part *parts = arena_zalloc(&b->arena, n * sizeof *parts);
+
+    for (size_t i = 0; i < n; i++) {
+        parts[i].batch = b;
+        parts[i].peer = i > 0 ? a->lanes.stores[i] : a->stores[side_peer(a->from)];
+        parts[i].lane = i;
+        parts[i].nlanes = n;
+    }
+    a->lanes.run(a->lanes.arg, run_lane, parts);
+    bool done = lanes_finish(b, parts, n, err);
+
+    for (size_t i = 0; i < n && !done && err->kind == ERR_NONE; i++)
+        if (parts[i].result == BATCH_FAILED && parts[i].err.kind != ERR_BUSY)
+            *err = parts[i].err;
+    if (!done && err->kind == ERR_RETRY)
+        link_sync_set_in_doubt(a->sync, true); /* a lane's commit may be on its way: its row is locked then, not the checkpoint's */
+    else if (!done)
+        note_ahead(b, parts, n);
+    a->lanes_failed += !done;
+    for (size_t i = 0; i < n; i++)
+        arena_done(&parts[i].arena);
+    return done;
+}
+
+/* ---- The whole of it ---- */
+
+/* All that is in the batch is applied. */
+static void batch_done(struct batch *b)
+{
+    struct apply *a = b->a;
+
     for (size_t i = 0; i < b->ntxs; i++)
         b->txs[i]->applied = true;
     link_sync_set_passed(a->sync, a->from, b->passed);
     link_sync_prune(a->sync, a->from);
-    batch_count(b);
-    return BATCH_DONE;
+    a->stats->superseded += b->superseded;
+    a->stats->batches++;
+    for (size_t i = 0; i < b->ntxs; i++)
+        a->stats->transactions += b->txs[i]->rows_done == 0 && !b->txs[i]->echo;
+}
+
+/* With the gate of the peer held. The part's arena is the caller's to free. */
+static void batch_run(struct batch *b, const struct refused *refused, enum write_mode mode, struct part *ret_part)
+{
+    struct apply *a = b->a;
+
+    *ret_part = (struct part){.batch = b, .peer = a->stores[side_peer(a->from)], .err = ERR_INIT};
+    batch_collect(b, refused);
+    if (mode == WRITE_FOLDED && share_out(b)) {
+        if (run_in_lanes(b, &ret_part->err)) {
+            batch_done(b);
+            return;
+        }
+        if (ret_part->err.kind != ERR_NONE) {
+            ret_part->result = BATCH_FAILED;
+            return;
+        }
+        arena_done(&b->arena);
+        batch_begin(b, a, b->txs, b->ntxs);
+        batch_collect(b, refused);
+        mode = WRITE_LOCKED;
+    }
+    if (b->nkeys > 0 || a->ahead.nlanes > 0)
+        part_run(ret_part, mode);
+    if (ret_part->result != BATCH_DONE)
+        return;
+    count_part(ret_part);
+    batch_done(b);
 }
 
 /* Reconciles and remembers which keys were refused. passed: by the end of the batch. */
@@ -415,25 +761,54 @@ static bool settle_conflicts(struct batch *b, struct refused *r, struct err *err
     return settle_keys(b->a, keys, n, b->passed, RECONCILE_CONFLICT, r, err);
 }
 
+/* Refused, whatever was tried: that row's own trouble. */
+static bool settle_refused(const struct part *p, struct refused *r, struct err *err)
+{
+    if (p->err.index >= p->nwrites)
+        return err_set(err, ERR_HALT, p->err.code, "a row was refused, but not which: %s", p->err.text);
+    return settle_keys(p->batch->a, &p->writes[p->err.index].key, 1, p->batch->passed, RECONCILE_REFUSED, r, err);
+}
+
+/* An insert that was not locked before has met a row. */
+static bool has_met_row(const struct part *p, enum write_mode mode)
+{
+    return mode == WRITE_FOLDED && p->err.kind == ERR_BUSY && p->err.index != SIZE_MAX;
+}
+
+/* A promoted replica may have the same transactions in another order: there the place up to which lanes are ahead says
+ * nothing. What they did is done again, and a resync puts it right. */
+static bool leave_lanes(struct apply *a, const struct tx *next, struct err *err)
+{
+    if (a->ahead.nlanes == 0 || pos_same_server(&a->ahead.pos, &next->pos))
+        return true;
+    if (!apply_gap(a, "another server goes on in the middle of a batch that was written in lanes", err))
+        return false;
+    a->ahead.done = 0;
+    pos_done(&a->ahead.pos); /* which every checkpoint reaches */
+    return true;
+}
+
 bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *err)
 {
     struct refused refused = {NULL, 0, {0}};
     enum write_mode mode = WRITE_FOLDED;
     bool ok = false, again = true;
 
+    if (ntxs > 0 && !leave_lanes(a, txs[0], err))
+        return false;
     arena_init(&refused.arena);
     while (again) {
         struct batch b;
+        struct part p;
 
         if (!reconcile_enter(a, gate_of(side_peer(a->from)), err))
             break;
         batch_begin(&b, a, txs, ntxs);
-        enum batch_result result = batch_run(&b, &refused, mode, err);
-
-        if (result == BATCH_FAILED)
-            note_doubt(a, err);
+        batch_run(&b, &refused, mode, &p);
+        if (p.result == BATCH_FAILED)
+            note_doubt(a, &p.err);
         link_sync_leave(a->sync, gate_of(side_peer(a->from)));
-        switch (result) {
+        switch (p.result) {
         case BATCH_DONE:
             ok = true;
             again = false;
@@ -441,15 +816,19 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
         case BATCH_CONFLICT: again = settle_conflicts(&b, &refused, err); break;
         case BATCH_REFUSED:
             if (mode != WRITE_PARKED)
-                mode++;
-            else if (err->index < b.nwrites)
-                again = settle_keys(a, &b.writes[err->index].key, 1, b.passed, RECONCILE_REFUSED, &refused,
-                                    err);
+                mode = mode == WRITE_FOLDED ? WRITE_UNFOLDED : mode + 1;
             else
-                again = err_set(err, ERR_HALT, err->code, "a row was refused, but not which: %s", err->text);
+                again = settle_refused(&p, &refused, err);
             break;
-        case BATCH_FAILED: again = false; break;
+        case BATCH_FAILED:
+            again = has_met_row(&p, mode);
+            if (again)
+                mode = WRITE_LOCKED;
+            else
+                *err = p.err;
+            break;
         }
+        arena_done(&p.arena);
         arena_done(&b.arena);
     }
     free(refused.keys);
@@ -461,7 +840,7 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
 static bool store_position(struct apply *a, const struct pos *pos, bool anyway, struct err *err)
 {
     struct store *peer = a->stores[side_peer(a->from)];
-    struct checkpoint cp = {POS_INIT, 0, 0};
+    struct checkpoint cp = {POS_INIT, 0, 0, 0};
     bool ok = true;
 
     if (!reconcile_enter(a, gate_of(side_peer(a->from)), err))

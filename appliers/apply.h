@@ -11,6 +11,15 @@
 #include "cdc/base/stop.h"
 #include "cdc/model/stats.h"
 
+/* Further connections to the peer that one batch can be written over at once. */
+struct apply_lanes {
+    size_t count;          /* 0 or 1: none at present; at most LANES_MAX */
+    struct store **stores; /* by lane; number 0 is not used: it is the direction's own */
+    /* Calls part(part_arg, lane) for each lane, at the same time, and returns when all have. */
+    void (*run)(void *arg, void (*part)(void *part_arg, size_t lane), void *part_arg);
+    void *arg;
+};
+
 struct apply {
     const struct link *link;
     enum side from; /* the side whose log is read; the peer is written */
@@ -32,6 +41,11 @@ struct apply {
      * all rows. Called likewise. */
     bool (*on_gap)(void *arg, struct apply *a, enum side from, const char *why, struct err *err);
     void *on_gap_arg;
+
+    struct apply_lanes lanes;
+    size_t lanes_min;         /* rows that a batch must have more of to be shared out */
+    uint64_t lanes_failed;    /* batches that were, and had to be written again by one connection */
+    struct lanes_ahead ahead; /* of `stored`; owned */
 
     bool is_resync;      /* it is no direction: `from` means nothing */
     uint64_t reconciled; /* rows that reconciles wrote */

@@ -364,7 +364,8 @@ static bool load_both(struct apply *a, struct store_state state[2], struct arena
 static bool begin_direction(struct apply *a, enum side from, struct store_state *peer_state, struct err *err)
 {
     struct store *source = a->stores[from], *peer = a->stores[side_peer(from)];
-    struct checkpoint first = {POS_INIT, 0, link_sync_next_id(a->sync)};
+    /* Whatever a lane has said before does not count any more. */
+    struct checkpoint first = {POS_INIT, 0, link_sync_next_id(a->sync), peer_state->last_batch + 1};
     struct store_write w = {.checkpoint = &first};
     bool ok = source->ops->position(source, &first.pos, err) &&
               peer->ops->lock(peer, NULL, 0, NULL, NULL, err) && peer->ops->write(peer, &w, err) &&
@@ -378,6 +379,7 @@ static bool begin_direction(struct apply *a, enum side from, struct store_state 
     peer_state->has_checkpoint = true;
     peer_state->checkpoint.rows_done = 0;
     peer_state->checkpoint.marker = first.marker;
+    peer_state->checkpoint.batch = first.batch;
     pos_move(&peer_state->checkpoint.pos, &first.pos);
     return true;
 }
@@ -400,7 +402,12 @@ static void take_state(struct apply *a, bool reopened, const struct store_state 
         link_sync_set_live(a->sync, a->from);
         a->stored.rows_done = state[side_peer(a->from)].checkpoint.rows_done;
         a->stored.marker = state[side_peer(a->from)].checkpoint.marker;
+        a->stored.batch = state[side_peer(a->from)].checkpoint.batch;
         pos_copy(&a->stored.pos, &state[side_peer(a->from)].checkpoint.pos);
+        a->ahead.nlanes = state[side_peer(a->from)].ahead.nlanes;
+        a->ahead.done = state[side_peer(a->from)].ahead.done;
+        a->ahead.rows_done = state[side_peer(a->from)].ahead.rows_done;
+        pos_copy(&a->ahead.pos, &state[side_peer(a->from)].ahead.pos);
     }
 }
 
@@ -456,7 +463,7 @@ out:
 
 bool reconcile_begin_again(struct apply *a, enum job_cause cause, const char *why, struct err *err)
 {
-    struct store_state peer_state = {0};
+    struct store_state peer_state = {.last_batch = a->stored.batch};
     enum side from = a->from;
 
     if (!reconcile_enter(a, GATE_BOTH, err))
@@ -470,6 +477,9 @@ bool reconcile_begin_again(struct apply *a, enum job_cause cause, const char *wh
         link_sync_rebuild(a->sync, from, NULL, 0);
         a->stored.rows_done = 0;
         a->stored.marker = peer_state.checkpoint.marker;
+        a->stored.batch = peer_state.checkpoint.batch;
+        a->ahead.nlanes = 0;
+        a->ahead.done = 0;
         pos_move(&a->stored.pos, &peer_state.checkpoint.pos);
     }
     link_sync_leave(a->sync, GATE_BOTH);

@@ -878,17 +878,33 @@ static void where_link_side(const struct link *link, const char *column, enum si
 
 void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out)
 {
-    buf_adds(out, "SELECT gtid,binlog_file,binlog_offset,rows_done,marker,binlog_server FROM ");
+    buf_adds(out, "SELECT gtid,binlog_file,binlog_offset,binlog_server,rows_done,marker,batch FROM ");
     add_control_table(state_db, "checkpoint", out);
     where_link_side(link, "source_side", side_peer(side), out);
     buf_adds(out, " FOR UPDATE");
 }
 
-void sqlgen_lock_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out)
+void sqlgen_load_lanes(const char *state_db, const struct link *link, enum side side, struct buf *out)
+{
+    buf_adds(out, "SELECT gtid,binlog_file,binlog_offset,binlog_server,rows_done,batch,lanes,lane FROM ");
+    add_control_table(state_db, "lane", out);
+    where_link_side(link, "source_side", side_peer(side), out);
+    buf_adds(out, " FOR UPDATE");
+}
+
+static void where_place(const struct link *link, enum side side, size_t lane, struct buf *out)
+{
+    where_link_side(link, "source_side", side_peer(side), out);
+    if (lane > 0)
+        buf_addf(out, " AND lane=%zu", lane);
+}
+
+void sqlgen_lock_checkpoint(const char *state_db, const struct link *link, enum side side, size_t lane,
+                            struct buf *out)
 {
     buf_adds(out, "SELECT 1 FROM ");
-    add_control_table(state_db, "checkpoint", out);
-    where_link_side(link, "source_side", side_peer(side), out);
+    add_control_table(state_db, lane > 0 ? "lane" : "checkpoint", out);
+    where_place(link, side, lane, out);
     buf_adds(out, " FOR UPDATE");
 }
 
@@ -910,7 +926,7 @@ void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum 
              " ORDER BY since FOR UPDATE"); /* quarantine.c takes them one by one at the end of its list */
 }
 
-/* The columns that follow the position, as assignments. */
+/* The columns that a checkpoint and a lane's row have in common, as assignments. */
 static void add_place(const struct checkpoint *c, struct buf *out)
 {
     struct buf gtids = BUF_INIT;
@@ -922,7 +938,7 @@ static void add_place(const struct checkpoint *c, struct buf *out)
     add_text(c->pos.file != NULL ? c->pos.file : "", out);
     buf_addf(out, ",binlog_offset=%" PRIu64 ",binlog_server=", c->pos.offset);
     add_text(c->pos.server != NULL ? c->pos.server : "", out);
-    buf_addf(out, ",rows_done=%" PRIu64 ",marker=%" PRIu64, c->rows_done, c->marker);
+    buf_addf(out, ",rows_done=%" PRIu64 ",batch=%" PRIu64, c->rows_done, c->batch);
     buf_done(&gtids);
 }
 
@@ -935,10 +951,35 @@ void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side 
     add_control_table(state_db, "checkpoint", out);
     buf_adds(out, " SET link=");
     add_text(link->name, out);
-    buf_addf(out, ",source_side='%s',changed=1,", side_name(side_peer(side)));
+    buf_addf(out, ",source_side='%s',changed=1,marker=%" PRIu64 ",", side_name(side_peer(side)), c->marker);
     add_place(c, out);
-    buf_adds(out, " ON DUPLICATE KEY UPDATE changed=changed+1,");
+    buf_addf(out, " ON DUPLICATE KEY UPDATE changed=changed+1,marker=%" PRIu64 ",", c->marker);
     add_place(c, out);
+}
+
+void sqlgen_init_lane(const char *state_db, const struct link *link, enum side side, size_t lane,
+                      struct buf *out)
+{
+    const struct checkpoint none = {.pos = POS_INIT};
+
+    buf_adds(out, "INSERT INTO ");
+    add_control_table(state_db, "lane", out);
+    buf_adds(out, " SET link=");
+    add_text(link->name, out);
+    buf_addf(out, ",source_side='%s',lane=%zu,lanes=0,", side_name(side_peer(side)), lane);
+    add_place(&none, out);
+    buf_adds(out, " ON DUPLICATE KEY UPDATE lanes=lanes");
+}
+
+/* It is another place than before, or of another batch, so the row is logged. */
+void sqlgen_lane(const char *state_db, const struct link *link, enum side side, size_t lane, size_t nlanes,
+                 const struct checkpoint *c, struct buf *out)
+{
+    buf_adds(out, "UPDATE ");
+    add_control_table(state_db, "lane", out);
+    buf_addf(out, " SET lanes=%zu,", nlanes);
+    add_place(c, out);
+    where_place(link, side, lane, out);
 }
 
 void sqlgen_touch(const char *state_db, const struct link *link, enum side side, struct buf *out)

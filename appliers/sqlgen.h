@@ -53,13 +53,22 @@ bool sqlgen_deletes(const struct link *link, enum side side, enum db_kind kind, 
 
 /* The control tables; side is the store's own. */
 void sqlgen_load_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);
-/* Holds that row, if there is one, until the transaction ends. */
-void sqlgen_lock_checkpoint(const char *state_db, const struct link *link, enum side side, struct buf *out);
+/* lane, lanes, batch, and the place, of all lanes that there ever were. */
+void sqlgen_load_lanes(const char *state_db, const struct link *link, enum side side, struct buf *out);
+/* Holds that row, or the lane's if that is not 0, until the transaction ends. */
+void sqlgen_lock_checkpoint(const char *state_db, const struct link *link, enum side side, size_t lane,
+                            struct buf *out);
 void sqlgen_load_markers(const char *state_db, const struct link *link, enum side side, struct buf *out);
 /* In the order of age. */
 void sqlgen_load_quarantine(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side side,
                        const struct checkpoint *c, struct buf *out);
+/* The lane's row, so that it is there to be locked; one that is there already stays. */
+void sqlgen_init_lane(const char *state_db, const struct link *link, enum side side, size_t lane,
+                      struct buf *out);
+/* Its place, of as many lanes; matches one row. */
+void sqlgen_lane(const char *state_db, const struct link *link, enum side side, size_t lane, size_t nlanes,
+                 const struct checkpoint *c, struct buf *out);
 /* The checkpoint stays as it is and is logged all the same; matches one row. */
 void sqlgen_touch(const char *state_db, const struct link *link, enum side side, struct buf *out);
 void sqlgen_markers(const char *state_db, const struct link *link, enum side side,

@@ -26,7 +26,23 @@ struct checkpoint {
     struct pos pos;
     uint64_t rows_done; /* row images of the transaction behind pos that are done */
     uint64_t marker;    /* the last marker of the source's log that lies before this place */
+    uint64_t batch;     /* counts the batches that were written in lanes */
 };
+
+/* A large batch is written in lanes: over several connections at once, each key by one of them (lane_of()). Lane 0 is the
+ * direction's own connection and commits last, with the checkpoint; the others have a place of their own each. So after a
+ * crash, or when a lane has failed, some may be ahead of the checkpoint: what they did must not be done again. */
+struct lanes_ahead {
+    size_t nlanes; /* among so many the keys were shared out; 0: none is ahead */
+    uint64_t done; /* bit l: lane l has done its share up to here: */
+    struct pos pos;
+    uint64_t rows_done; /* as in a checkpoint */
+};
+
+enum { LANES_MAX = 16 };
+
+/* Which of so many lanes the key belongs to: for ever, because control tables rely on it. */
+static inline size_t lane_of(const struct key *k, size_t nlanes) { return (size_t)(key_hash(k) >> 32) % nlanes; }
 
 /* A marker row: once it stands in both logs, changes of the keys from..to that
  * stand before it are superseded. A single key has from == to. */
@@ -36,7 +52,7 @@ struct marker {
 };
 
 /* A row to write: before is the row as locked in this transaction. What is inserted need not be locked: the INSERT
- * does it, and where there is a row after all, that is ERR_BUSY. */
+ * does it, and where there is a row after all, that is ERR_BUSY with its index in rows. */
 struct row_write {
     struct key key;
     const struct value *before; /* NULL: insert */
@@ -65,6 +81,7 @@ struct store_rows {
 
 struct store_write {
     const struct checkpoint *checkpoint; /* NULL: stays */
+    size_t nlanes;                       /* not 0: it is the place of this store's lane, one of so many */
     const struct marker *markers;        /* to insert */
     size_t nmarkers;
     const uint64_t *drop_markers; /* single ids to delete: a half that is being reconciled again */
@@ -88,6 +105,8 @@ struct store_write {
 struct store_state {
     bool has_checkpoint;
     struct checkpoint checkpoint; /* of the direction that writes here; caller frees with store_state_done() */
+    struct lanes_ahead ahead;     /* of that checkpoint; freed likewise */
+    uint64_t last_batch;          /* the highest number of a batch that stands anywhere */
     struct marker *markers;       /* ascending ids, in the arena passed in */
     size_t nmarkers;
     struct quarantine_entry *quarantined; /* likewise */
@@ -104,7 +123,8 @@ struct store_ops {
     bool (*lock)(struct store *s, const struct key *keys, size_t nkeys, const struct value **ret_rows,
                  struct arena *arena, struct err *err);
     /* Checkpoint or markers first, then the rows: rule 2. Every write of rows has a
-     * checkpoint, a touch of it, or a marker. ERR_ROW carries the index in rows. Sets synced_at to now.
+     * checkpoint, a touch of it, or a marker. ERR_ROW carries the index in rows; other errors SIZE_MAX, but for an insert
+     * that has met a row. Sets synced_at to now.
      * The transaction must be rolled back after any error. With `commit` an ERR_RETRY leaves it open
      * whether it was committed; after any other error it was not. */
     bool (*write)(struct store *s, const struct store_write *w, struct err *err);
@@ -133,8 +153,9 @@ struct store {
     const struct store_ops *ops;
     const struct link *link;
     enum side side;
+    size_t lane; /* 0: a direction's or a resync's own connection */
 };
 
-void store_state_done(struct store_state *s); /* frees the checkpoint's position */
+void store_state_done(struct store_state *s); /* frees the positions */
 
 #endif

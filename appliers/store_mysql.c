@@ -228,6 +228,14 @@ static struct value *read_row(const struct link *link, enum side side, const str
     return row;
 }
 
+/* The first two statements of a transaction that locks rows, or inserts them. */
+static void add_begin(struct store_mysql *m)
+{
+    buf_adds(&m->packet, "START TRANSACTION;");
+    sqlgen_lock_checkpoint(m->state_db, m->base.link, m->base.side, m->base.lane, &m->packet);
+    m->in_transaction = m->fenced = true; /* even if it fails: it may have begun */
+}
+
 static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nkeys, bool lock,
                         struct db_result **ret_result, struct err *err)
 {
@@ -235,15 +243,12 @@ static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nk
 
     buf_clear(&m->packet);
     if (lock && !m->in_transaction) {
-        buf_adds(&m->packet, "START TRANSACTION;");
-        sqlgen_lock_checkpoint(m->state_db, m->base.link, m->base.side, &m->packet);
+        add_begin(m);
         buf_addc(&m->packet, ';');
         statement = 2;
-        m->fenced = true;
     }
     if (!(lock ? sqlgen_lock : sqlgen_read)(m->base.link, m->base.side, keys, nkeys, &m->packet, err))
         return false;
-    m->in_transaction |= lock; /* even if it fails: it may have begun */
     if (!dbconn_query(m->conn, m->packet.data, m->packet.len, statement, ret_result, err))
         return statement > 0 && err->index == 1 ? control_failed(m, err) : table_failed(m, err);
     return true;
@@ -305,10 +310,10 @@ static size_t count_keys(const struct key *keys, size_t nkeys)
 
 static bool begin(struct store_mysql *m, struct err *err)
 {
-    m->in_transaction = true;
-    m->fenced = false;
-    if (!dbconn_exec(m->conn, "START TRANSACTION", err))
-        return failed(m, err);
+    buf_clear(&m->packet);
+    add_begin(m);
+    if (!dbconn_query(m->conn, m->packet.data, m->packet.len, SIZE_MAX, NULL, err))
+        return control_failed(m, err);
     return true;
 }
 
@@ -484,8 +489,11 @@ static bool met_own_key(const struct store_mysql *m, const struct err *err)
 /* A statement about one row was refused. */
 static bool row_failed(struct store_mysql *m, size_t i, struct err *err)
 {
-    if (err->kind == ERR_ROW && m->rows[i].before == NULL && met_own_key(m, err))
-        return lost_our_row(m, err);
+    if (err->kind == ERR_ROW && m->rows[i].before == NULL && met_own_key(m, err)) {
+        lost_our_row(m, err);
+        err->index = m->places[i].index;
+        return false;
+    }
     err->index = m->places[i].index;
     return table_failed(m, err);
 }
@@ -643,7 +651,10 @@ static void add_control(struct store_mysql *m, const struct store_write *w)
     /* What tells an echo comes first (rule 2). */
     if (w->checkpoint != NULL) {
         add_statement(m, CONTROL, 0, 0);
-        sqlgen_checkpoint(m->state_db, link, side, w->checkpoint, &m->packet);
+        if (w->nlanes > 0)
+            sqlgen_lane(m->state_db, link, side, m->base.lane, w->nlanes, w->checkpoint, &m->packet);
+        else
+            sqlgen_checkpoint(m->state_db, link, side, w->checkpoint, &m->packet);
     }
     if (w->touch) {
         add_statement(m, CONTROL, 0, 0);
@@ -978,19 +989,19 @@ static int64_t signed_or_none(const struct db_result *r, size_t column)
     return text != NULL ? strtoll(text, NULL, 10) : INT64_MIN;
 }
 
-static bool read_checkpoint(const struct db_result *r, struct checkpoint *c, struct err *err)
+/* The first five columns of a checkpoint, or a lane. */
+static bool read_place(const struct db_result *r, struct pos *pos, uint64_t *ret_rows_done, struct err *err)
 {
     const char *gtid = db_result_get(r, 0, NULL);
     size_t len;
     const char *file = db_result_get(r, 1, &len);
 
-    if (!pos_parse_gtids(&c->pos, gtid != NULL ? gtid : "", err))
+    if (!pos_parse_gtids(pos, gtid != NULL ? gtid : "", err))
         return false;
     if (file != NULL && len > 0)
-        pos_set_file(&c->pos, file, len, number_of(r, 2));
-    c->rows_done = number_of(r, 3);
-    c->marker = number_of(r, 4);
-    pos_set_server(&c->pos, db_result_get(r, 5, NULL));
+        pos_set_file(pos, file, len, number_of(r, 2));
+    pos_set_server(pos, db_result_get(r, 3, NULL));
+    *ret_rows_done = number_of(r, 4);
     return true;
 }
 
@@ -1014,8 +1025,39 @@ static bool load_checkpoint(struct store_mysql *m, struct store_state *state, st
     if (!query_control(m, 1, &r, err))
         return false;
     if (db_result_next(r)) {
-        ok = read_checkpoint(r, &state->checkpoint, err);
+        ok = read_place(r, &state->checkpoint.pos, &state->checkpoint.rows_done, err);
+        state->checkpoint.marker = number_of(r, 5);
+        state->checkpoint.batch = state->last_batch = number_of(r, 6);
         state->has_checkpoint = ok;
+    }
+    db_result_free(r);
+    return ok || control_failed(m, err);
+}
+
+/* Behind the checkpoint. The rows of the lanes that are ahead of it say the same place: the end of one batch. */
+static bool load_lanes(struct store_mysql *m, struct store_state *state, struct err *err)
+{
+    struct db_result *r = NULL;
+    bool ok = true;
+
+    buf_clear(&m->packet);
+    sqlgen_load_lanes(m->state_db, m->base.link, m->base.side, &m->packet);
+    if (!query_control(m, 0, &r, err))
+        return false;
+    while (ok && db_result_next(r)) {
+        uint64_t batch = number_of(r, 5), nlanes = number_of(r, 6), lane = number_of(r, 7);
+
+        if (batch > state->last_batch)
+            state->last_batch = batch;
+        if (!state->has_checkpoint || batch != state->checkpoint.batch || nlanes == 0)
+            continue;
+        if (nlanes > LANES_MAX || lane >= nlanes) {
+            ok = err_set(err, ERR_CONFIG, 0, "a row of table lane is lane %" PRIu64 " of %" PRIu64, lane, nlanes);
+            break;
+        }
+        state->ahead.nlanes = (size_t)nlanes;
+        state->ahead.done |= UINT64_C(1) << lane;
+        ok = read_place(r, &state->ahead.pos, &state->ahead.rows_done, err);
     }
     db_result_free(r);
     return ok || control_failed(m, err);
@@ -1129,7 +1171,7 @@ static bool op_load(struct store *s, struct store_state *ret_state, struct arena
     assert(!m->in_transaction);
     if (!store_mysql_connect(s, err))
         return false;
-    if (!load_checkpoint(m, &state, err) || !load_markers(m, &state, arena, err) ||
+    if (!load_checkpoint(m, &state, err) || !load_lanes(m, &state, err) || !load_markers(m, &state, arena, err) ||
         !load_quarantine(m, &state, arena, err) || !load_last_conflict(m, &state, err) ||
         !load_resync(m, &state.has_resync, &state.resync, arena, err)) {
         store_state_done(&state);
@@ -1158,6 +1200,18 @@ static bool op_log_end(struct store *s, struct pos *ret_pos, struct err *err)
 }
 
 /* ---- Beside the protocol ---- */
+
+/* Two lanes whose rows are not there would lock the same gap, and neither could insert. */
+bool store_mysql_connect_lane(struct store *s, struct err *err)
+{
+    struct store_mysql *m = self_of(s);
+
+    if (!store_mysql_connect(s, err))
+        return false;
+    buf_clear(&m->packet);
+    sqlgen_init_lane(m->state_db, s->link, s->side, s->lane, &m->packet);
+    return query_control(m, SIZE_MAX, NULL, err);
+}
 
 bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state,
                              struct arena *arena, struct err *err)
@@ -1252,17 +1306,23 @@ static const struct store_ops OPS = {
     .range = op_range,
 };
 
-struct store *store_mysql_new(const struct db_options *db, const char *state_database,
-                              const struct link *link, enum side side)
+struct store *store_mysql_new_lane(const struct db_options *db, const char *state_database,
+                                   const struct link *link, enum side side, size_t lane)
 {
     struct store_mysql *m = mem_zalloc(1, sizeof *m);
 
-    m->base = (struct store){&OPS, link, side};
+    m->base = (struct store){&OPS, link, side, lane};
     m->conn = dbconn_new(db);
     m->state_db = mem_strdup(state_database);
     m->lock_wait_s = LOCK_WAIT_S;
     buf_init(&m->packet, 0);
     return &m->base;
+}
+
+struct store *store_mysql_new(const struct db_options *db, const char *state_database,
+                              const struct link *link, enum side side)
+{
+    return store_mysql_new_lane(db, state_database, link, side, 0);
 }
 
 void store_mysql_set_lock_wait(struct store *s, uint32_t seconds) { self_of(s)->lock_wait_s = seconds; }

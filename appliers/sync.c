@@ -50,7 +50,7 @@ struct link_sync {
     uint64_t passed[2];
     _Atomic uint64_t stored[2]; /* one direction reads the other's, as a lower bound */
     bool live[2];
-    bool in_doubt;
+    _Atomic bool in_doubt; /* a direction sets it with one gate held */
 
     struct quarantine *quarantine;
     struct conflicts *conflicts;

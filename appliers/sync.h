@@ -7,6 +7,7 @@
  * to the direction that reads that log, which changes it while it holds the gate of
  * the side it writes; stored(log) likewise, and the other direction may read it
  * at any time as a lower bound. So the gate is the only lock.
+ * (And a direction whose lane did not answer raises the doubt with the gate of the side it writes held.)
  */
 #ifndef APPLIERS_SYNC_H
 #define APPLIERS_SYNC_H
@@ -103,7 +104,7 @@ void link_sync_let_others(struct link_sync *s, uint32_t timeout_ms);
  * characters that some collations ignore; never for padded keys. folded has room for k->len + 1 bytes. */
 bool link_sync_fold_key(const struct link *link, const struct key *k, char *folded, size_t *ret_len);
 
-/* A commit of a reconcile did not answer: whoever enters next must recover first. */
+/* A commit of a reconcile, or of a lane, did not answer: whoever enters next must recover first. */
 bool link_sync_in_doubt(const struct link_sync *s);
 void link_sync_set_in_doubt(struct link_sync *s, bool in_doubt);
 

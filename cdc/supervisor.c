@@ -334,6 +334,7 @@ static void make_applier(struct supervisor *s, struct pair *p, enum side from)
         .sync = p->sync,
         .feed = &p->feed[from],
         .batch_rows = s->config->batch_rows,
+        .lanes = s->config->lanes,
         .stats = &p->status->direction[from],
         .resyncer = p->resyncer,
         .event = on_event,

@@ -13,8 +13,27 @@ CREATE TABLE IF NOT EXISTS checkpoint (
   binlog_server VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'whose file and offset: server_uuid, or server_id of a MariaDB',
   rows_done    BIGINT UNSIGNED NOT NULL COMMENT 'row images of the next transaction that are done',
   marker       BIGINT UNSIGNED NOT NULL COMMENT 'last marker of the source that was passed',
+  batch        BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'rows of table lane with this number count',
   written_at   TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
   PRIMARY KEY (link, source_side)
+) ENGINE = InnoDB;
+
+-- A large batch is written over several connections at once, its keys shared out among them. Each such lane
+-- says here, in the same transaction as its rows, that its share is done up to a place beyond the checkpoint,
+-- which moves last. A row counts as long as it names the checkpoint's batch.
+CREATE TABLE IF NOT EXISTS lane (
+  link         VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  source_side  ENUM('left', 'right') NOT NULL COMMENT 'the side that is read',
+  lane         BIGINT UNSIGNED NOT NULL,
+  lanes        BIGINT UNSIGNED NOT NULL COMMENT 'among so many; 0: it has done nothing yet',
+  batch        BIGINT UNSIGNED NOT NULL,
+  gtid         LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'done up to here',
+  binlog_file  VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  binlog_offset BIGINT UNSIGNED NOT NULL,
+  binlog_server VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  rows_done    BIGINT UNSIGNED NOT NULL COMMENT 'row images of the next transaction that are done',
+  written_at   TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, source_side, lane)
 ) ENGINE = InnoDB;
 
 -- A reconcile writes the same marker on both sides: changes of its keys that

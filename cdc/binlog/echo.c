@@ -1,5 +1,5 @@
 /*
- * Both control tables begin alike: link VARCHAR, side ENUM('left', 'right'),
+ * The control tables that tell an echo begin alike: link VARCHAR, side ENUM('left', 'right'),
  * a BIGINT UNSIGNED. That is all that is read of them. The two columns in front are part of
  * the primary key, so even a minimal row image holds them, an update's in
  * its before image.
@@ -35,7 +35,7 @@ enum echo_table echo_table_of(const char *state_database, const struct event_tab
 {
     if (!is_named(map->db, map->db_len, state_database))
         return ECHO_FOREIGN;
-    if (is_named(map->table, map->table_len, "checkpoint"))
+    if (is_named(map->table, map->table_len, "checkpoint") || is_named(map->table, map->table_len, "lane"))
         return ECHO_CHECKPOINT;
     if (is_named(map->table, map->table_len, "marker"))
         return ECHO_MARKER;

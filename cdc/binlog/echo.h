@@ -19,7 +19,7 @@
 enum echo_table {
     ECHO_FOREIGN, /* not in the state database */
     ECHO_OTHER,   /* in it, and of no meaning for echoes */
-    ECHO_CHECKPOINT,
+    ECHO_CHECKPOINT, /* or a lane's */
     ECHO_MARKER,
 };
 

@@ -196,6 +196,8 @@ static void start(struct search *s)
     world_resync(s->w, 0)->order = s->run.order;
     world_resync(s->w, 0)->copies = s->run.copies;
     world_resync(s->w, 0)->target = s->run.target;
+    for (size_t i = 0; i < 2 && s->run.lanes; i++)
+        actor_use_lanes(&s->w->actor[i], 3, 0, 1);
     for (int t = 0; t < 2 && s->run.drift; t++)
         world_drift(s->w, t, 0, row_for(s->run.drifted[t]));
     s->crashes_left = s->run.crashes;
@@ -305,7 +307,9 @@ enum search_result exhaustive_search(const struct exhaustive_run *run)
            "%zu states, %zu quiescent, %zu diverged, %zu endless (%zu moves)\n",
            s.diverged + s.endless == 0 ? "ok   " : "WRONG", run->writes, run->crashes, run->losses,
            run->delete_wins ? "delete" : "keep", run->batches ? ", batches" : "",
-           run->skips > 0 ? ", skips" : "",
+           run->skips > 0 ? ", skips"
+           : run->lanes   ? ", lanes"
+                          : "",
            run->drift       ? ", drift and resync"
            : run->one_sided ? ", one side, resyncs"
            : run->resyncs   ? ", resyncs"

@@ -22,6 +22,11 @@ enum { BROKEN_RESYNCS = 1 };
 #else
 enum { BROKEN_RESYNCS = 0 };
 #endif
+#ifdef BREAK_ONE_POSITION
+enum { BROKEN_LANES = 1 };
+#else
+enum { BROKEN_LANES = 0 };
+#endif
 /* The exhaustive search has one key, and what is read ahead are the next ones. */
 #ifdef BREAK_RESYNC_KEEPS_OLD_ROWS
 enum { NEEDS_KEYS = 1 };
@@ -35,6 +40,8 @@ static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes, size_
         {.writes = writes, .crashes = crashes, .delete_wins = delete_wins},
         {.writes = writes, .delete_wins = delete_wins, .batches = true},
         {.writes = writes - 1, .losses = 1, .delete_wins = delete_wins, .skips = 1},
+        {.writes = writes, .crashes = crashes, .delete_wins = delete_wins, .lanes = true},
+        {.writes = writes - 1, .losses = 1, .delete_wins = delete_wins, .batches = true, .lanes = true},
         {.writes = writes - 1, .crashes = 1, .delete_wins = delete_wins, .resyncs = 1},
         {.writes = writes, .delete_wins = delete_wins, .resyncs = 1, .one_sided = true},
         {.writes = 1, .crashes = 1, .losses = 1, .delete_wins = delete_wins, .drift = true, .drifted = {1, 2}},
@@ -96,6 +103,7 @@ static int run_broken(void)
                                        .resyncs = BROKEN_RESYNCS,
                                        .copies = true,
                                        .target = SIDE_RIGHT,
+                                       .lanes = BROKEN_LANES,
                                        .until_first = true};
     bool found_exhaustive = NEEDS_KEYS || exhaustive_search(&run) == SEARCH_DIVERGED;
     bool found_random = run_random(2000000, 1) != 0;

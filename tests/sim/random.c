@@ -178,6 +178,12 @@ static void set_up(struct schedule *k)
     k->refusals = below(k, 4) == 0;
     k->resyncs_left = below(k, 3);
     drift(k);
+    for (size_t i = 0; i < k->w->nactors; i++)
+        if (!k->w->actor[i].is_resync && below(k, 2) != 0) {
+            size_t nlanes = 2 + below(k, SIM_LANES - 1);
+
+            actor_use_lanes(&k->w->actor[i], nlanes, below(k, 3), below(k, nlanes));
+        }
     for (size_t i = 0; i < k->w->nactors; i++) {
         struct actor *a = &k->w->actor[i];
 

@@ -149,18 +149,26 @@ static void saw(struct actor *a, uint64_t what) { a->trace = mix(a->trace, what)
 
 /* ---- Locks ---- */
 
+static bool holds(const struct mem_store *m, const struct mem_store *me, const struct sim_table *t,
+                  uint8_t key, bool insert)
+{
+    return m != me && m->table == t && m->in_tx &&
+           (m->lock[key] == LOCK_ROW || (insert && m->lock[key] == LOCK_GAP));
+}
+
 static bool lock_is_taken(const struct world *w, const struct mem_store *me, const struct sim_table *t,
                           uint8_t key, bool insert)
 {
-    for (size_t i = 0; i < w->nactors; i++)
-        for (int s = 0; s < 2; s++) {
-            const struct mem_store *other = &w->actor[i].store[s];
+    for (size_t i = 0; i < w->nactors; i++) {
+        const struct actor *a = &w->actor[i];
 
-            if (other == me || other->table != t || !other->in_tx)
-                continue;
-            if (other->lock[key] == LOCK_ROW || (insert && other->lock[key] == LOCK_GAP))
+        for (int s = 0; s < 2; s++)
+            if (holds(&a->store[s], me, t, key, insert))
                 return true;
-        }
+        for (size_t l = 1; l < a->nlanes; l++)
+            if (holds(&a->lane_store[l], me, t, key, insert))
+                return true;
+    }
     return false;
 }
 
@@ -221,7 +229,7 @@ static void begin_tx(struct mem_store *m)
     memset(&m->entry, 0, offsetof(struct sim_entry, changes));
     m->entry.link = -1;
     m->in_tx = true;
-    m->moves_checkpoint = false;
+    m->moves_checkpoint = m->moves_lane = false;
     m->new_markers.n = 0;
     m->ndrop = m->purge = 0;
     memset(m->quarantine, 0, sizeof m->quarantine);
@@ -332,7 +340,9 @@ static bool write_row(struct mem_store *m, const struct row_write *w, size_t ind
         saw(m->actor, m->table->row[k].present);
         if (m->table->row[k].present) {
             end_tx(m);
-            return err_set(err, ERR_BUSY, 0, "there is a row");
+            err_set(err, ERR_BUSY, 0, "there is a row");
+            err->index = index;
+            return false;
         }
         m->after[k] = m->table->row[k];
     }
@@ -368,9 +378,12 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
         m->wrote = true;
     }
     if (w->checkpoint != NULL) {
-        m->moves_checkpoint = true;
-        m->checkpoint = (struct sim_checkpoint){true, w->checkpoint->pos.offset, w->checkpoint->rows_done,
-                                                w->checkpoint->marker};
+        const struct checkpoint *c = w->checkpoint;
+
+        m->moves_checkpoint = w->nlanes == 0;
+        m->moves_lane = w->nlanes > 0;
+        m->checkpoint = (struct sim_checkpoint){true, c->pos.offset, c->rows_done, c->marker, c->batch};
+        m->place = (struct sim_lane){w->nlanes, c->pos.offset, c->rows_done, c->batch};
         m->entry.link = (int8_t)m->link;
         m->wrote = true;
     }
@@ -411,6 +424,8 @@ static void commit_control(const struct mem_store *m)
 
     if (m->moves_checkpoint)
         m->table->checkpoint[m->link] = m->checkpoint;
+    if (m->moves_lane)
+        m->table->lane[m->link][m->base.lane] = m->place;
     remove_markers(markers, m->drop, m->ndrop, m->purge);
     for (size_t i = 0; i < m->new_markers.n; i++)
         add_marker(markers, m->new_markers.id[i], m->new_markers.key[i]);
@@ -450,13 +465,25 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
     begin_tx(m);
     *ret_state = (struct store_state){
         .has_checkpoint = cp->present,
-        .checkpoint = {POS_INIT, cp->rows_done, cp->marker},
+        .checkpoint = {POS_INIT, cp->rows_done, cp->marker, cp->batch},
+        .last_batch = cp->batch,
         .markers = arena_alloc(arena, (markers->n + 1) * sizeof(struct marker)),
         .nmarkers = markers->n,
         .quarantined = arena_zalloc(arena, MAX_KEYS * sizeof(struct quarantine_entry))};
     saw(m->actor, mix(cp->rows_done, mix(cp->marker, cp->offset)));
     if (cp->present)
         pos_set_file(&ret_state->checkpoint.pos, "b", 1, cp->offset);
+    for (size_t l = 1; l < SIM_LANES; l++) {
+        const struct sim_lane *lane = &m->table->lane[m->link][l];
+
+        if (lane->nlanes == 0 || lane->batch != cp->batch)
+            continue;
+        ret_state->ahead.nlanes = lane->nlanes;
+        ret_state->ahead.done |= UINT64_C(1) << l;
+        ret_state->ahead.rows_done = lane->rows_done;
+        pos_set_file(&ret_state->ahead.pos, "b", 1, lane->offset);
+        saw(m->actor, mix(l, mix(lane->rows_done, lane->offset)));
+    }
     for (size_t i = 0; i < markers->n; i++) {
         struct key k = key_value(markers->key[i]);
 
@@ -843,6 +870,38 @@ void actor_step(struct actor *a)
     fiber_run(a->fiber);
 }
 
+/* ---- Lanes ---- */
+
+/* One after the other: they have no key in common, so it is all the same how they interleave. */
+static void run_lanes(void *arg, void (*part)(void *part_arg, size_t lane), void *part_arg)
+{
+    const struct actor *a = arg;
+
+    for (size_t i = 0; i < a->nlanes; i++)
+        part(part_arg, (a->first_lane + i) % a->nlanes);
+}
+
+static void give_lanes(struct actor *a)
+{
+    a->apply.lanes = (struct apply_lanes){a->nlanes, a->lanes, run_lanes, a};
+    a->apply.lanes_min = a->lanes_min;
+}
+
+void actor_use_lanes(struct actor *a, size_t nlanes, size_t min, size_t first)
+{
+    const struct mem_store *peer = &a->store[side_peer(a->from)];
+
+    a->nlanes = nlanes;
+    a->lanes_min = min;
+    a->first_lane = first;
+    for (size_t l = 1; l < nlanes; l++) {
+        a->lane_store[l] = (struct mem_store){
+            .base = {peer->base.ops, peer->base.link, peer->base.side, l}, .actor = a, .table = peer->table, .link = peer->link};
+        a->lanes[l] = &a->lane_store[l].base;
+    }
+    give_lanes(a);
+}
+
 /* ---- The world ---- */
 
 static void start_daemon(struct world *w)
@@ -868,6 +927,7 @@ static void start_daemon(struct world *w)
         apply_done(&a->apply);
         apply_init(&a->apply, &w->link[a->link], a->from, w->sync[a->link], &a->store[SIDE_LEFT].base,
                    &a->store[SIDE_RIGHT].base, &w->stop, &a->stats);
+        give_lanes(a);
         a->open = a->lose = a->victim = false;
         a->at = a->at_rows = 0;
     }
@@ -973,8 +1033,9 @@ void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins
             a->streams = streams_ops;
             a->streams.arg = a;
             a->part = 0;
+            a->nlanes = 0;
             for (int s = 0; s < 2; s++)
-                a->store[s] = (struct mem_store){.base = {&mem_ops, &w->link[l], s},
+                a->store[s] = (struct mem_store){.base = {&mem_ops, &w->link[l], s, 0},
                                                  .actor = a,
                                                  .table = &w->table[l + (size_t)s],
                                                  .link = (int)l};
@@ -1111,6 +1172,12 @@ uint64_t world_hash(const struct world *w, bool may_crash)
             if (stored) {
                 h = mix(h, last - t->checkpoint[l].marker);
                 h = mix(h, t->checkpoint[l].rows_done);
+                for (size_t i = 1; i < SIM_LANES; i++) {
+                    const struct sim_lane *lane = &t->lane[l][i];
+
+                    if (lane->nlanes > 0 && lane->batch == t->checkpoint[l].batch)
+                        h = mix(h, mix(i, mix(lane->rows_done, w->table[l + 1 - s].nlog - lane->offset)));
+                }
                 for (size_t i = 0; i < t->markers[l].n; i++)
                     h = mix(h, (last - t->markers[l].id[i]) << 8 | t->markers[l].key[i]);
             }
@@ -1138,6 +1205,9 @@ uint64_t world_hash(const struct world *w, bool may_crash)
             h = mix(h, highest_id(w, (size_t)a->link) - a->apply.purged);
             h = mix(h, source_of(a)->nlog - a->apply.stored.pos.offset);
         }
+        if (a->apply.ahead.nlanes > 0)
+            h = mix(h, mix(a->apply.ahead.done, mix(a->apply.ahead.rows_done,
+                                                   source_of(a)->nlog - a->apply.ahead.pos.offset)));
         if (a->busy)
             h = mix(h, a->trace);
     }

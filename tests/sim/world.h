@@ -25,6 +25,7 @@ enum {
     MAX_ACTORS = 3 * MAX_LINKS,
     MAX_LOG = 512,
     MAX_ENTRY = 24,
+    SIM_LANES = 4,
     MAX_MARKERS = 128
 };
 enum { REFUSED_VALUE = 7 };
@@ -48,7 +49,12 @@ struct sim_entry { /* one transaction of a log */
 
 struct sim_checkpoint {
     bool present;
-    uint64_t offset, rows_done, marker;
+    uint64_t offset, rows_done, marker, batch;
+};
+
+struct sim_lane {
+    size_t nlanes;
+    uint64_t offset, rows_done, batch;
 };
 
 struct sim_markers {
@@ -63,6 +69,7 @@ struct sim_table {
     size_t nlog;
     /* by link: the control tables beside this table */
     struct sim_checkpoint checkpoint[MAX_LINKS];
+    struct sim_lane lane[MAX_LINKS][SIM_LANES];
     struct sim_markers markers[MAX_LINKS];
     bool quarantined[MAX_LINKS][MAX_KEYS];
     uint64_t last_marker[MAX_LINKS]; /* that stands in the log */
@@ -82,8 +89,9 @@ struct mem_store { /* one connection */
     struct sim_row after[MAX_KEYS];
     struct sim_entry entry;
     /* What the commit will do to the control tables. */
-    bool moves_checkpoint;
+    bool moves_checkpoint, moves_lane;
     struct sim_checkpoint checkpoint;
+    struct sim_lane place;
     struct sim_markers new_markers;
     uint64_t drop[MAX_KEYS], ndrop, purge;
     bool quarantine[MAX_KEYS], release[MAX_KEYS];
@@ -110,6 +118,9 @@ struct actor { /* one direction, or the resync of a link: what its thread would 
     bool resync_wanted; /* a job that is stored: it has to be done before the world is at rest */
     struct apply apply;
     struct mem_store store[2];
+    struct mem_store lane_store[SIM_LANES]; /* on the side it writes; number 0 is not used */
+    struct store *lanes[SIM_LANES];
+    size_t nlanes, lanes_min, first_lane; /* 0: it has none */
     struct direction_stats stats;
 
     bool open;
@@ -147,6 +158,8 @@ struct world {
 
 struct world *world_new(void);
 void world_free(struct world *w);
+/* The direction writes batches of more than `min` changes in so many lanes, one after the other, `first` before the others. */
+void actor_use_lanes(struct actor *a, size_t nlanes, size_t min, size_t first);
 /* Begins again: ntables in a chain, each linked to the next, all empty; every direction closed. */
 void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins, enum side authority);
 

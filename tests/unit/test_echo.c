@@ -45,6 +45,7 @@ static void test_tables(void **state)
 {
     (void)state;
     assert_int_equal(which("twinlog", "checkpoint"), ECHO_CHECKPOINT);
+    assert_int_equal(which("twinlog", "lane"), ECHO_CHECKPOINT);
     assert_int_equal(which("twinlog", "marker"), ECHO_MARKER);
     assert_int_equal(which("twinlog", "quarantine"), ECHO_OTHER);
     assert_int_equal(which("twinlog", "markers"), ECHO_OTHER);

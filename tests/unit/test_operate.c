@@ -108,7 +108,7 @@ static bool take_commit(struct store *s, struct err *err)
 static uint64_t begin_job(struct world *w, size_t i)
 {
     static const struct store_ops ops = {.lock = take_lock, .write = take_write, .commit = take_commit};
-    struct store left = {&ops, &w->link[i], SIDE_LEFT};
+    struct store left = {&ops, &w->link[i], SIDE_LEFT, 0};
     struct apply apply = {.stores = {&left}};
     struct err err = ERR_INIT;
 

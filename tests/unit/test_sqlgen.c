@@ -631,7 +631,7 @@ static void test_control_tables(void **state)
 {
     struct buf out = BUF_INIT;
     struct err err = ERR_INIT;
-    struct checkpoint c = {POS_INIT, 3, 9};
+    struct checkpoint c = {POS_INIT, 3, 9, 4};
     struct marker markers[2] = {{7, {"a", 1}, {"a", 1}}, {8, {"b", 1}, {"c'", 2}}};
     uint64_t ids[] = {7, 8};
     struct quarantine_entry e = {.key = {"a", 1}, .source = SIDE_LEFT, .code = 1406, .why = "it's \xc3"};
@@ -642,17 +642,30 @@ static void test_control_tables(void **state)
     pos_set_server(&c.pos, "7");
     sqlgen_checkpoint("twin", &link_of_two, SIDE_RIGHT, &c, &out);
     assert_buf(&out, "INSERT INTO `twin`.`checkpoint` SET "
-                     "link='us''ers',source_side='left',changed=1,gtid='0-1-155,2-3-4',"
-                     "binlog_file='bin.000042',binlog_offset=19733,binlog_server='7',rows_done=3,marker=9 ON "
+                     "link='us''ers',source_side='left',changed=1,marker=9,gtid='0-1-155,2-3-4',"
+                     "binlog_file='bin.000042',binlog_offset=19733,binlog_server='7',rows_done=3,batch=4 ON "
                      "DUPLICATE KEY UPDATE "
-                     "changed=changed+1,gtid='0-1-155,2-3-4',binlog_file='bin.000042',binlog_offset=19733,"
-                     "binlog_server='7',rows_done=3,"
-                     "marker=9");
+                     "changed=changed+1,marker=9,gtid='0-1-155,2-3-4',binlog_file='bin.000042',"
+                     "binlog_offset=19733,binlog_server='7',rows_done=3,batch=4");
+    buf_clear(&out);
+    sqlgen_lane("twin", &link_of_two, SIDE_RIGHT, 2, 3, &c, &out);
+    assert_buf(&out, "UPDATE `twin`.`lane` SET lanes=3,gtid='0-1-155,2-3-4',binlog_file='bin.000042',"
+                     "binlog_offset=19733,binlog_server='7',rows_done=3,batch=4 "
+                     "WHERE link='us''ers' AND source_side='left' AND lane=2");
+    buf_clear(&out);
+    sqlgen_init_lane("twin", &link_of_two, SIDE_RIGHT, 2, &out);
+    assert_buf(&out, "INSERT INTO `twin`.`lane` SET link='us''ers',source_side='left',lane=2,lanes=0,gtid='',"
+                     "binlog_file='',binlog_offset=0,binlog_server='',rows_done=0,batch=0 "
+                     "ON DUPLICATE KEY UPDATE lanes=lanes");
+    buf_clear(&out);
+    sqlgen_lock_checkpoint("twin", &link_of_two, SIDE_RIGHT, 2, &out);
+    assert_buf(&out, "SELECT 1 FROM `twin`.`lane` WHERE link='us''ers' AND source_side='left' AND lane=2 "
+                     "FOR UPDATE");
     pos_done(&c.pos);
     buf_clear(&out);
     sqlgen_checkpoint("twin", &link_of_two, SIDE_LEFT, &c, &out);
     assert_non_null(
-        strstr(out.data, "source_side='right',changed=1,gtid='',binlog_file='',binlog_offset=0,"));
+        strstr(out.data, "source_side='right',changed=1,marker=9,gtid='',binlog_file='',binlog_offset=0,"));
 
     buf_clear(&out);
     sqlgen_markers("twin", &link_of_two, SIDE_RIGHT, markers, 2, &out);

@@ -1,0 +1,172 @@
+"""A backlog is written over several connections at once, each key by one of them; whatever happens to one, each change is
+written once."""
+
+import os
+import signal
+
+import pytest
+
+from support import daemon as daemon_module
+from support.audit import audit, audited
+from support.daemon import BINARY, DB_USER, SLOW
+from support.servers import Why, wait_until
+from support.twin import SIDES, email_of, name_of
+
+pytestmark = pytest.mark.pairings
+
+FAULTS = os.path.join(os.path.dirname(BINARY), "tests", "twinlog_faults")
+LANES = 3
+BATCH = 10
+ROWS = range(1, LANES * BATCH + 1)  # one batch of all lanes
+
+
+@pytest.fixture
+def backlog(twin):
+    """The pair with the same rows on both sides, and the daemon down: what is written now will wait for it together."""
+    twin.daemon.more = {"limits": {"batch_rows": BATCH, "lanes": LANES}}
+    for side in SIDES:
+        audit(twin, side)
+    twin.start()
+    twin.daemon.wait_job()
+    for key in ROWS:
+        twin.insert("left", key, name="old", updated_at="2026-01-01 00:00:00")
+    twin.settle(window_s=0.3)
+    twin.daemon.stop()
+    for side in SIDES:
+        twin.unlogged(side, f"DELETE FROM {twin.link.table(side).split('.')[0]}.audit", "DELETE FROM twinlog.lane")
+    return twin
+
+
+def lanes_used(twin, side="right"):
+    """Numbers of the lanes that have written to that side."""
+    return sorted(row[0] for row in twin.servers[side].rows("SELECT lane FROM twinlog.lane WHERE lanes > 0"))
+
+
+def connections(twin, side):
+    return twin.servers[side].value(f"SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{DB_USER}'", ())
+
+
+def names(twin, side):
+    return {key: twin.row(side, key)["name"] for key in ROWS}
+
+
+@pytest.mark.threads
+def test_a_backlog_is_written_in_lanes(backlog):
+    for key in ROWS:
+        backlog.update("left", key, name="new")
+    for key in range(101, 201):
+        backlog.insert("left", key)
+    for key in list(ROWS)[::2]:
+        backlog.delete("left", key)
+    backlog.daemon.start()
+    backlog.settle(window_s=0.3)
+    assert lanes_used(backlog) == [1, 2]
+    assert lanes_used(backlog, "left") == []  # its log holds nothing but echoes
+    written = audited(backlog, "right", by_daemon=True)
+    # A key whose changes came together in one batch shows their outcome alone.
+    for key in ROWS:
+        ops = "".join(op for op, k in written if k == key)
+        assert ops in (("ud", "d") if key % 2 == 1 else ("u",)), (key, ops)
+    assert sorted(k for op, k in written if op == "i") == list(range(101, 201))
+    assert audited(backlog, "left", by_daemon=True) == []
+
+    # They go when there is no backlog any more.
+    more = connections(backlog, "right")
+    wait_until("the lanes' connections are closed",
+               lambda: (n := connections(backlog, "right")) <= more - (LANES - 1) or n == connections(backlog, "left") or Why(n), 20 * SLOW)
+    backlog.update("left", 2, name="once more")
+    backlog.settle(window_s=0.3)
+
+
+def test_no_lanes_are_used_where_they_are_switched_off(backlog):
+    backlog.daemon.more = {"limits": {"batch_rows": BATCH, "lanes": 1}}
+    backlog.daemon.write_config()
+    for key in ROWS:
+        backlog.update("left", key, name="new")
+    backlog.daemon.start()
+    backlog.settle(window_s=0.3)
+    assert lanes_used(backlog) == []
+
+
+def test_conflicts_and_refused_rows_in_lanes(backlog):
+    """What one connection has to settle does not undo, or repeat, what the others have written."""
+    for key in ROWS:
+        backlog.update("left", key, name="left", email="taken" if key == 7 else f"l{key}")
+    for key in (3, 12, 21, 22):
+        backlog.update("right", key, name="right once")
+        backlog.update("right", key, name="right")
+    backlog.unlogged_insert("right", 99, "taken")
+    backlog.daemon.start()
+    backlog.daemon.wait_quarantine("id=7")
+    expected = {key: name_of("right" if key in (3, 12, 21, 22) else "old" if key == 7 else "left") for key in ROWS}
+    wait_until("the others are there", lambda: names(backlog, "right") == expected or Why(names(backlog, "right")), 20 * SLOW)
+    backlog.unlogged("right", "DELETE FROM customer_db.customers WHERE id = 99")
+    backlog.daemon.http("/sync/quarantine/retry?all=true", "POST")
+    backlog.settle(window_s=0.3)
+    # One that has a refused row beside it may get its UNIQUE value in two steps.
+    written = {key for _, key in audited(backlog, "right", by_daemon=True)}
+    assert written == {key for key in ROWS if key not in (3, 12, 21, 22)}
+    assert {key for _, key in audited(backlog, "left", by_daemon=True)} == {3, 12, 21, 22}
+
+
+def test_rows_that_exchange_unique_values_are_of_one_lane(backlog):
+    """Else one lane would meet a value that another one has not given up yet. The left has no such index."""
+    emails = {key: email_of(f"m{ROWS[-1] + 1 - key}") for key in ROWS}
+    for key in ROWS:
+        backlog.sql("left", "UPDATE auth_db.client_auth SET email_encrypted = %s, sync_version = sync_version + 1 WHERE id = %s",
+                    [backlog.seal(emails[key]), key])
+    backlog.daemon.start()
+    backlog.settle(window_s=0.3)
+    assert not backlog.daemon.quarantine()
+    assert {key: backlog.row("right", key)["mail"] for key in ROWS} == emails
+
+
+def set_names(twin, side, keys, name, version):
+    """As an application does that raises no version, all in one transaction."""
+    with twin.servers[side].connect(autocommit=False) as c, c.cursor() as cursor:
+        for key in keys:
+            cursor.execute(f"UPDATE {twin.link.table(side)} SET name = %s, sync_version = %s, "
+                           "updated_at = '2026-01-01 00:00:00' WHERE id = %s", [name_of(name), version, key])
+        c.commit()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("thread", ["applier users left>right", "lane users left>right"])
+def test_what_a_lane_has_written_is_not_written_again(backlog, monkeypatch, thread, record_property):
+    """The daemon dies at each statement of a lane, some having committed and others not. Then the peer's application takes
+    back what has arrived, to the last byte what it was before: written again, it would look like a change that fits."""
+    monkeypatch.setattr(daemon_module, "BINARY", FAULTS)
+    cut = 0
+    for count in range(1, 200):
+        version = backlog.row("left", 1)["sync_version"]
+        for key in ROWS:
+            set_names(backlog, "left", [key], f"new {count}", version)
+        before = names(backlog, "right")
+        backlog.daemon.env["TWINLOG_FAULT"] = f"kill:after:{thread}:{count}"
+        backlog.daemon.start(ready=False)
+        wait_until("the daemon has ended, or all is there", lambda: not backlog.daemon.is_running() or
+                   all(name == name_of(f"new {count}") for name in names(backlog, "right").values()), 20 * SLOW)
+        alive = backlog.daemon.is_running()
+        if alive:
+            backlog.daemon.kill()
+        else:
+            assert backlog.daemon.wait_end() == -signal.SIGKILL
+        arrived = [key for key, name in names(backlog, "right").items() if name == name_of(f"new {count}")]
+        cut += 0 < len(arrived) < len(ROWS)
+        with backlog.servers["right"].connect(autocommit=False) as c, c.cursor() as cursor:
+            for key in arrived:
+                cursor.execute("UPDATE customer_db.customers SET name = %s, sync_version = %s, "
+                               "updated_at = '2026-01-01 00:00:00' WHERE id = %s", [before[key], version, key])
+            c.commit()
+        backlog.daemon.env.pop("TWINLOG_FAULT")
+        backlog.daemon.start()
+        backlog.wait_equal()
+        expected = {key: before[key] if key in arrived else name_of(f"new {count}") for key in ROWS}
+        assert names(backlog, "left") == expected, (count, arrived)
+        backlog.daemon.stop()
+        if alive:
+            break
+    else:
+        raise AssertionError("there is no end of statements")
+    record_property("cut in half", cut)
+    assert cut > 0
