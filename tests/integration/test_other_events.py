@@ -3,6 +3,7 @@ cascades, transactions of two phases, and events that nobody knows."""
 
 import threading
 
+import pymysql
 import pytest
 
 from support.daemon import SLOW
@@ -81,6 +82,17 @@ class Writer(threading.Thread):
         assert self.error is None, self.error
 
 
+def copy_chunk(server, statement):
+    """Such tools try again when their copying and an application are in each other's way."""
+    for _ in range(20):
+        try:
+            return server.sql(statement)
+        except pymysql.err.OperationalError as e:
+            if e.args[0] not in (1205, 1213):  # lock wait timeout, deadlock
+                raise
+    raise AssertionError("no end of deadlocks")
+
+
 def swap(server, table, alters, keep_old=False):
     """As pt-online-schema-change does it: triggers keep the new table like the old one while the rows are copied in
     chunks, then both change their names at once."""
@@ -99,8 +111,8 @@ def swap(server, table, alters, keep_old=False):
                f"DELETE IGNORE FROM {db}._{name}_new WHERE id = OLD.id")
     top = server.value(f"SELECT COALESCE(MAX(id), 0) FROM {table}")
     for low in range(0, int(top) + 1, 10):
-        server.sql(f"INSERT IGNORE INTO {db}._{name}_new ({names}) SELECT {names} FROM {table} "
-                   f"WHERE id >= {low} AND id < {low + 10} LOCK IN SHARE MODE")
+        copy_chunk(server, f"INSERT IGNORE INTO {db}._{name}_new ({names}) SELECT {names} FROM {table} "
+                           f"WHERE id >= {low} AND id < {low + 10} LOCK IN SHARE MODE")
     server.sql(f"RENAME TABLE {table} TO {db}._{name}_old, {db}._{name}_new TO {table}")
     if not keep_old:
         server.sql(f"DROP TABLE {db}._{name}_old")  # and its triggers
