@@ -42,7 +42,7 @@ enum {
     TROUBLE_TOLD_AFTER_MS = 3000, /* a lock that is waited for so long is more than a passing one */
     BATCH_BYTES = 2 << 20,
     LANES_REST_AFTER_MS = 5000,
-    LANES_PAUSE_MS = 60000, /* when they could not be had */
+    LANES_PAUSE_MS = 60000,   /* when they could not be had */
     LANES_PAUSE_BATCHES = 16, /* when one had to give up: what was in its way is likely to be there still */
 };
 

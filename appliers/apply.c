@@ -12,8 +12,8 @@
  *      nothing is written: the keys are reconciled, which makes their changes in
  *      this batch superseded, and the batch starts again.
  *
- * What a batch inserts and nothing else of it touches is not locked: the INSERT does that, and where it meets a
- * row, the batch runs again with all its keys locked.
+ * What a batch inserts is not locked: the INSERT does that, and where it meets a row, the batch runs again with all its
+ * keys locked. Where it is deleted again, nothing is written, and so nothing is looked at.
  *
  * Folding: of several changes of one key only the outcome is written, deletes
  * first, so that a UNIQUE value that moves from one row to another is free when
@@ -24,7 +24,7 @@
  * goes into quarantine.
  *
  * Lanes: a large batch is shared out by key among several connections, each of which does steps 2 to 4 for its
- * keys at the same time; the direction's own, lane 0, commits last, and the checkpoint with it. Rows of one key stay in
+ * keys at the same time; lane 0 commits last, and the checkpoint with it. Rows of one key stay in
  * order, for they are of one lane; where rows of two lanes share a UNIQUE value, the batch is not shared out. When a
  * lane cannot go on (a conflict, a row that is refused, a lock), the others commit what they have, which
  * `ahead` then tells, and what is left is written as any other batch: its changes of keys whose lane is ahead are
@@ -109,7 +109,6 @@ struct batch_key {
     size_t last;                /* the change that touched it last */
     size_t lane;
     bool inserted; /* its first change says that there was no row */
-    bool gone;     /* its last one that there is none any more */
     bool conflict;
 };
 
@@ -282,7 +281,6 @@ static void collect_tx(struct batch *b, const struct tx *tx, uint64_t ahead, con
             b->keys[k].conflict = true;
             b->clean = false;
         }
-        b->keys[k].gone = c->after == NULL;
         b->changes[b->nchanges++] = (struct batch_change){c, k};
     }
 }
@@ -322,7 +320,7 @@ static bool part_lock(struct part *p, enum write_mode mode, struct err *err)
     for (size_t i = 0; i < b->nkeys; i++) {
         const struct batch_key *k = &b->keys[i];
 
-        if (!is_of(p, k) || (mode == WRITE_FOLDED && k->inserted && !k->gone))
+        if (!is_of(p, k) || (mode == WRITE_FOLDED && k->inserted))
             continue;
         keys[n] = k->key;
         indices[n++] = i;
@@ -636,7 +634,7 @@ static void note_ahead(struct batch *b, const struct part *parts, size_t n)
 static bool lanes_finish(struct batch *b, const struct part *parts, size_t n, struct err *err)
 {
     struct apply *a = b->a;
-    struct store *peer = a->stores[side_peer(a->from)];
+    struct store *peer = a->lanes.stores[0];
     uint64_t purge = purge_limit(a);
     struct checkpoint end;
     bool all = true;
@@ -668,7 +666,7 @@ static bool run_in_lanes(struct batch *b, struct err *err)
 
     for (size_t i = 0; i < n; i++) {
         parts[i].batch = b;
-        parts[i].peer = i > 0 ? a->lanes.stores[i] : a->stores[side_peer(a->from)];
+        parts[i].peer = a->lanes.stores[i];
         parts[i].lane = i;
         parts[i].nlanes = n;
     }
@@ -679,7 +677,9 @@ static bool run_in_lanes(struct batch *b, struct err *err)
         if (parts[i].result == BATCH_FAILED && parts[i].err.kind != ERR_BUSY)
             *err = parts[i].err;
     if (!done && err->kind == ERR_RETRY)
-        link_sync_set_in_doubt(a->sync, true); /* a lane's commit may be on its way: its row is locked then, not the checkpoint's */
+        link_sync_set_in_doubt(
+            a->sync,
+            true); /* a lane's commit may be on its way: its row is locked then, not the checkpoint's */
     else if (!done)
         note_ahead(b, parts, n);
     a->lanes_failed += !done;
@@ -706,7 +706,8 @@ static void batch_done(struct batch *b)
 }
 
 /* With the gate of the peer held. The part's arena is the caller's to free. */
-static void batch_run(struct batch *b, const struct refused *refused, enum write_mode mode, struct part *ret_part)
+static void batch_run(struct batch *b, const struct refused *refused, enum write_mode mode,
+                      struct part *ret_part)
 {
     struct apply *a = b->a;
 
@@ -766,7 +767,8 @@ static bool settle_refused(const struct part *p, struct refused *r, struct err *
 {
     if (p->err.index >= p->nwrites)
         return err_set(err, ERR_HALT, p->err.code, "a row was refused, but not which: %s", p->err.text);
-    return settle_keys(p->batch->a, &p->writes[p->err.index].key, 1, p->batch->passed, RECONCILE_REFUSED, r, err);
+    return settle_keys(p->batch->a, &p->writes[p->err.index].key, 1, p->batch->passed, RECONCILE_REFUSED, r,
+                       err);
 }
 
 /* An insert that was not locked before has met a row. */

@@ -14,7 +14,7 @@
 /* Further connections to the peer that one batch can be written over at once. */
 struct apply_lanes {
     size_t count;          /* 0 or 1: none at present; at most LANES_MAX */
-    struct store **stores; /* by lane; number 0 is not used: it is the direction's own */
+    struct store **stores; /* by lane */
     /* Calls part(part_arg, lane) for each lane, at the same time, and returns when all have. */
     void (*run)(void *arg, void (*part)(void *part_arg, size_t lane), void *part_arg);
     void *arg;

@@ -1,6 +1,6 @@
 /*
  * lanes.c - a crew of threads that do one thing together: each waits for the next turn, does its part
- * and says so. The direction's own thread does lane 0.
+ * and says so. The direction's own thread does that of lane 0.
  */
 #include "appliers/lanes.h"
 
@@ -100,7 +100,7 @@ static bool start(struct lane *lane, struct err *err)
 static void make_stores(struct lanes *l)
 {
     pthread_mutex_lock(&l->lock);
-    for (size_t i = 1; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++)
         if (l->stores[i] == NULL) {
             l->stores[i] = store_mysql_new_lane(l->db, l->state_database, l->link, l->side, i);
             store_mysql_set_lock_wait(l->stores[i], LOCK_WAIT_S);
@@ -113,8 +113,8 @@ bool lanes_begin(struct lanes *l, struct apply_lanes *ret_lanes, struct err *err
     bool ok = true;
 
     make_stores(l);
-    for (size_t i = 1; i < l->count && ok; i++)
-        ok = store_mysql_is_connected(l->stores[i]) || store_mysql_connect_lane(l->stores[i], err);
+    for (size_t i = 0; i < l->count && ok; i++)
+        ok = store_mysql_connect(l->stores[i], err);
     for (size_t i = 1; i < l->count && ok; i++)
         ok = start(&l->lane[i], err);
     if (!ok) {
@@ -132,7 +132,7 @@ void lanes_rest(struct lanes *l, struct apply_lanes *lanes)
     l->stop = true;
     pthread_cond_broadcast(&l->begin);
     pthread_mutex_unlock(&l->lock);
-    for (size_t i = 1; i < l->count; i++) {
+    for (size_t i = 0; i < l->count; i++) {
         if (l->lane[i].started)
             pthread_join(l->lane[i].thread, NULL);
         l->lane[i].started = false;
@@ -146,7 +146,7 @@ void lanes_rest(struct lanes *l, struct apply_lanes *lanes)
 void lanes_shutdown(struct lanes *l)
 {
     pthread_mutex_lock(&l->lock);
-    for (size_t i = 1; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++)
         if (l->stores[i] != NULL)
             store_mysql_shutdown(l->stores[i]);
     pthread_mutex_unlock(&l->lock);
@@ -178,7 +178,7 @@ void lanes_free(struct lanes *l)
     if (l == NULL)
         return;
     lanes_rest(l, &none);
-    for (size_t i = 1; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++)
         store_mysql_free(l->stores[i]); /* or NULL */
     pthread_cond_destroy(&l->begin);
     pthread_cond_destroy(&l->end);

@@ -13,7 +13,7 @@
 
 struct lanes;
 
-/* count: with the direction's own connection, at most LANES_MAX. side: the peer's. All borrowed. */
+/* count: at most LANES_MAX. side: the peer's. All borrowed. */
 struct lanes *lanes_new(const struct db_options *db, const char *state_database, const struct link *link,
                         enum side side, size_t count, const char *name);
 void lanes_free(struct lanes *l); /* NULL is fine */

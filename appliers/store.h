@@ -29,8 +29,8 @@ struct checkpoint {
     uint64_t batch;     /* counts the batches that were written in lanes */
 };
 
-/* A large batch is written in lanes: over several connections at once, each key by one of them (lane_of()). Lane 0 is the
- * direction's own connection and commits last, with the checkpoint; the others have a place of their own each. So after a
+/* A large batch is written in lanes: over several connections at once, each key by one of them (lane_of()). Lane 0
+ * commits last, with the checkpoint; the others have a place of their own each. So after a
  * crash, or when a lane has failed, some may be ahead of the checkpoint: what they did must not be done again. */
 struct lanes_ahead {
     size_t nlanes; /* among so many the keys were shared out; 0: none is ahead */
@@ -42,7 +42,10 @@ struct lanes_ahead {
 enum { LANES_MAX = 16 };
 
 /* Which of so many lanes the key belongs to: for ever, because control tables rely on it. */
-static inline size_t lane_of(const struct key *k, size_t nlanes) { return (size_t)(key_hash(k) >> 32) % nlanes; }
+static inline size_t lane_of(const struct key *k, size_t nlanes)
+{
+    return (size_t)(key_hash(k) >> 32) % nlanes;
+}
 
 /* A marker row: once it stands in both logs, changes of the keys from..to that
  * stand before it are superseded. A single key has from == to. */
@@ -153,7 +156,7 @@ struct store {
     const struct store_ops *ops;
     const struct link *link;
     enum side side;
-    size_t lane; /* 0: a direction's or a resync's own connection */
+    size_t lane; /* 0: whose place is the checkpoint */
 };
 
 void store_state_done(struct store_state *s); /* frees the positions */

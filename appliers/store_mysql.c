@@ -92,7 +92,8 @@ struct store_mysql {
     struct dbconn *conn;
     char *state_db;
     bool in_transaction;
-    bool fenced;   /* that transaction has locked the checkpoint's row, whatever becomes of what it is sent */
+    bool fenced; /* that transaction has locked the checkpoint's row, whatever becomes of what it is sent */
+    bool is_lane;
     bool outgrown; /* a row did not fit: the next session may have another limit */
     uint32_t lock_wait_s;
     bool warned;    /* a statement of the write under way had warnings */
@@ -123,9 +124,37 @@ void store_mysql_disconnect(struct store *s)
     m->in_transaction = m->outgrown = false;
 }
 
+static bool control_failed(struct store_mysql *m, struct err *err);
+
+/* Under REPEATABLE READ a page that is split passes record locks on to its neighbours as locks of gaps, and lanes that
+ * insert side by side would stand in each other's way. And two lanes whose rows are not there yet would lock one
+ * gap, so that neither could insert its own. */
+static bool begin_lane(struct store_mysql *m, struct err *err)
+{
+    buf_clear(&m->packet);
+    buf_adds(&m->packet, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    if (m->base.lane > 0) {
+        buf_addc(&m->packet, ';');
+        sqlgen_init_lane(m->state_db, m->base.link, m->base.side, m->base.lane, &m->packet);
+    }
+    return dbconn_query(m->conn, m->packet.data, m->packet.len, SIZE_MAX, NULL, err) ||
+           control_failed(m, err);
+}
+
 bool store_mysql_connect(struct store *s, struct err *err)
 {
-    return dbconn_open(self_of(s)->conn, self_of(s)->lock_wait_s, err);
+    struct store_mysql *m = self_of(s);
+    uint64_t before = dbconn_id(m->conn);
+    bool was_open = dbconn_is_open(m->conn);
+
+    if (!dbconn_open(m->conn, m->lock_wait_s, err))
+        return false;
+    bool is_new = !was_open || dbconn_id(m->conn) != before;
+
+    if (!m->is_lane || !is_new || begin_lane(m, err))
+        return true;
+    store_mysql_disconnect(s);
+    return false;
 }
 
 bool store_mysql_is_connected(const struct store *s) { return dbconn_is_open(self_of(s)->conn); }
@@ -1052,7 +1081,8 @@ static bool load_lanes(struct store_mysql *m, struct store_state *state, struct 
         if (!state->has_checkpoint || batch != state->checkpoint.batch || nlanes == 0)
             continue;
         if (nlanes > LANES_MAX || lane >= nlanes) {
-            ok = err_set(err, ERR_CONFIG, 0, "a row of table lane is lane %" PRIu64 " of %" PRIu64, lane, nlanes);
+            ok = err_set(err, ERR_CONFIG, 0, "a row of table lane is lane %" PRIu64 " of %" PRIu64, lane,
+                         nlanes);
             break;
         }
         state->ahead.nlanes = (size_t)nlanes;
@@ -1171,8 +1201,9 @@ static bool op_load(struct store *s, struct store_state *ret_state, struct arena
     assert(!m->in_transaction);
     if (!store_mysql_connect(s, err))
         return false;
-    if (!load_checkpoint(m, &state, err) || !load_lanes(m, &state, err) || !load_markers(m, &state, arena, err) ||
-        !load_quarantine(m, &state, arena, err) || !load_last_conflict(m, &state, err) ||
+    if (!load_checkpoint(m, &state, err) || !load_lanes(m, &state, err) ||
+        !load_markers(m, &state, arena, err) || !load_quarantine(m, &state, arena, err) ||
+        !load_last_conflict(m, &state, err) ||
         !load_resync(m, &state.has_resync, &state.resync, arena, err)) {
         store_state_done(&state);
         return false;
@@ -1200,18 +1231,6 @@ static bool op_log_end(struct store *s, struct pos *ret_pos, struct err *err)
 }
 
 /* ---- Beside the protocol ---- */
-
-/* Two lanes whose rows are not there would lock the same gap, and neither could insert. */
-bool store_mysql_connect_lane(struct store *s, struct err *err)
-{
-    struct store_mysql *m = self_of(s);
-
-    if (!store_mysql_connect(s, err))
-        return false;
-    buf_clear(&m->packet);
-    sqlgen_init_lane(m->state_db, s->link, s->side, s->lane, &m->packet);
-    return query_control(m, SIZE_MAX, NULL, err);
-}
 
 bool store_mysql_load_resync(struct store *s, bool *ret_has, struct resync_state *ret_state,
                              struct arena *arena, struct err *err)
@@ -1306,12 +1325,12 @@ static const struct store_ops OPS = {
     .range = op_range,
 };
 
-struct store *store_mysql_new_lane(const struct db_options *db, const char *state_database,
-                                   const struct link *link, enum side side, size_t lane)
+struct store *store_mysql_new(const struct db_options *db, const char *state_database,
+                              const struct link *link, enum side side)
 {
     struct store_mysql *m = mem_zalloc(1, sizeof *m);
 
-    m->base = (struct store){&OPS, link, side, lane};
+    m->base = (struct store){&OPS, link, side, 0};
     m->conn = dbconn_new(db);
     m->state_db = mem_strdup(state_database);
     m->lock_wait_s = LOCK_WAIT_S;
@@ -1319,10 +1338,14 @@ struct store *store_mysql_new_lane(const struct db_options *db, const char *stat
     return &m->base;
 }
 
-struct store *store_mysql_new(const struct db_options *db, const char *state_database,
-                              const struct link *link, enum side side)
+struct store *store_mysql_new_lane(const struct db_options *db, const char *state_database,
+                                   const struct link *link, enum side side, size_t lane)
 {
-    return store_mysql_new_lane(db, state_database, link, side, 0);
+    struct store *s = store_mysql_new(db, state_database, link, side);
+
+    s->lane = lane;
+    self_of(s)->is_lane = true;
+    return s;
 }
 
 void store_mysql_set_lock_wait(struct store *s, uint32_t seconds) { self_of(s)->lock_wait_s = seconds; }

@@ -10,11 +10,9 @@
 /* Connects on first use. All borrowed as long as it lives. */
 struct store *store_mysql_new(const struct db_options *db, const char *state_database,
                               const struct link *link, enum side side);
-/* The connection of one of a direction's lanes, above 0; and its connecting, which must have gone well before its first
- * transaction. */
+/* The connection of a lane. It locks no gap: a key that it locks and that has no row is a conflict. */
 struct store *store_mysql_new_lane(const struct db_options *db, const char *state_database,
                                    const struct link *link, enum side side, size_t lane);
-bool store_mysql_connect_lane(struct store *s, struct err *err);
 /* Seconds that a lock is waited for (5); 0: not at all, where the server can. Before it connects. */
 void store_mysql_set_lock_wait(struct store *s, uint32_t seconds);
 void store_mysql_free(struct store *s);

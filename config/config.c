@@ -499,9 +499,9 @@ static bool load_log(struct loader *l, const config_setting_t *root)
 
 static bool load_limits(struct loader *l, const config_setting_t *root)
 {
-    static const char *const known[] = {
-        "queue_mb",       "batch_rows",     "lanes", "resync_chunk_rows", "connect_timeout_s",
-        "read_timeout_s", "stop_timeout_s", "quarantine_keys",   NULL};
+    static const char *const known[] = {"queue_mb",          "batch_rows",        "lanes",
+                                        "resync_chunk_rows", "connect_timeout_s", "read_timeout_s",
+                                        "stop_timeout_s",    "quarantine_keys",   NULL};
     struct config *c = l->config;
     config_setting_t *limits;
     /* A third of read_timeout_s is the heartbeat period. */

@@ -40,7 +40,7 @@ static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes, size_
         {.writes = writes, .crashes = crashes, .delete_wins = delete_wins},
         {.writes = writes, .delete_wins = delete_wins, .batches = true},
         {.writes = writes - 1, .losses = 1, .delete_wins = delete_wins, .skips = 1},
-        {.writes = writes, .crashes = crashes, .delete_wins = delete_wins, .lanes = true},
+        {.writes = writes - 1, .crashes = crashes, .delete_wins = delete_wins, .lanes = true},
         {.writes = writes - 1, .losses = 1, .delete_wins = delete_wins, .batches = true, .lanes = true},
         {.writes = writes - 1, .crashes = 1, .delete_wins = delete_wins, .resyncs = 1},
         {.writes = writes, .delete_wins = delete_wins, .resyncs = 1, .one_sided = true},

@@ -24,7 +24,7 @@ struct exhaustive_run {
     struct job_order order;
     bool copies; /* its scans copy into target what they can */
     enum side target;
-    bool lanes; /* every batch is written in lanes; the key is not lane 0's */
+    bool lanes;       /* every batch is written in lanes; the key is not lane 0's */
     bool until_first; /* ends at the first divergence */
 };
 

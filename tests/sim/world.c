@@ -165,7 +165,7 @@ static bool lock_is_taken(const struct world *w, const struct mem_store *me, con
         for (int s = 0; s < 2; s++)
             if (holds(&a->store[s], me, t, key, insert))
                 return true;
-        for (size_t l = 1; l < a->nlanes; l++)
+        for (size_t l = 0; l < a->nlanes; l++)
             if (holds(&a->lane_store[l], me, t, key, insert))
                 return true;
     }
@@ -251,7 +251,7 @@ static bool mem_lock(struct store *s, const struct key *keys, size_t nkeys, cons
         if (!wait_for_lock(m, k, false, err))
             return false;
         m->after[k] = m->table->row[k];
-        m->lock[k] = m->after[k].present ? LOCK_ROW : LOCK_GAP;
+        m->lock[k] = m->after[k].present ? LOCK_ROW : m->is_lane ? LOCK_NONE : LOCK_GAP;
         ret_rows[i] = row_values(k, m->after[k], arena);
         saw(m->actor, row_number(m->after[k]));
     }
@@ -894,9 +894,12 @@ void actor_use_lanes(struct actor *a, size_t nlanes, size_t min, size_t first)
     a->nlanes = nlanes;
     a->lanes_min = min;
     a->first_lane = first;
-    for (size_t l = 1; l < nlanes; l++) {
-        a->lane_store[l] = (struct mem_store){
-            .base = {peer->base.ops, peer->base.link, peer->base.side, l}, .actor = a, .table = peer->table, .link = peer->link};
+    for (size_t l = 0; l < nlanes; l++) {
+        a->lane_store[l] = (struct mem_store){.base = {peer->base.ops, peer->base.link, peer->base.side, l},
+                                              .actor = a,
+                                              .table = peer->table,
+                                              .link = peer->link,
+                                              .is_lane = true};
         a->lanes[l] = &a->lane_store[l].base;
     }
     give_lanes(a);
@@ -1206,8 +1209,8 @@ uint64_t world_hash(const struct world *w, bool may_crash)
             h = mix(h, source_of(a)->nlog - a->apply.stored.pos.offset);
         }
         if (a->apply.ahead.nlanes > 0)
-            h = mix(h, mix(a->apply.ahead.done, mix(a->apply.ahead.rows_done,
-                                                   source_of(a)->nlog - a->apply.ahead.pos.offset)));
+            h = mix(h, mix(a->apply.ahead.done,
+                           mix(a->apply.ahead.rows_done, source_of(a)->nlog - a->apply.ahead.pos.offset)));
         if (a->busy)
             h = mix(h, a->trace);
     }

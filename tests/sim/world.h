@@ -85,6 +85,7 @@ struct mem_store { /* one connection */
     struct sim_table *table;
     int link;
     bool in_tx, wrote;
+    bool is_lane;           /* READ COMMITTED: locks no gap */
     uint8_t lock[MAX_KEYS]; /* enum sim_lock */
     struct sim_row after[MAX_KEYS];
     struct sim_entry entry;
@@ -118,7 +119,7 @@ struct actor { /* one direction, or the resync of a link: what its thread would 
     bool resync_wanted; /* a job that is stored: it has to be done before the world is at rest */
     struct apply apply;
     struct mem_store store[2];
-    struct mem_store lane_store[SIM_LANES]; /* on the side it writes; number 0 is not used */
+    struct mem_store lane_store[SIM_LANES]; /* on the side it writes */
     struct store *lanes[SIM_LANES];
     size_t nlanes, lanes_min, first_lane; /* 0: it has none */
     struct direction_stats stats;
