@@ -111,10 +111,14 @@ def test_conflicts_and_refused_rows_in_lanes(backlog):
 
 def test_rows_that_exchange_unique_values_are_of_one_lane(backlog):
     """Else one lane would meet a value that another one has not given up yet. The left has no such index."""
-    emails = {key: email_of(f"m{ROWS[-1] + 1 - key}") for key in ROWS}
-    for key in ROWS:
-        backlog.sql("left", "UPDATE auth_db.client_auth SET email_encrypted = %s, sync_version = sync_version + 1 WHERE id = %s",
-                    [backlog.seal(emails[key]), key])
+    emails = {}
+    for one, other in zip(list(ROWS)[::2], list(ROWS)[1::2]):
+        emails |= {one: email_of(f"m{other}"), other: email_of(f"m{one}")}
+        with backlog.servers["left"].connect(autocommit=False) as c, c.cursor() as cursor:
+            for key in (one, other):
+                cursor.execute("UPDATE auth_db.client_auth SET email_encrypted = %s, sync_version = sync_version + 1 WHERE id = %s",
+                               [backlog.seal(emails[key]), key])
+            c.commit()
     backlog.daemon.start()
     backlog.settle(window_s=0.3)
     assert not backlog.daemon.quarantine()
