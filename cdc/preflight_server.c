@@ -224,28 +224,32 @@ static void check_cluster(struct preflight *p, const struct preflight_server *s)
                       "a group with several primaries: row locks hold on this member alone");
 }
 
-/* A reader is two connections at times, the guard one, and each link has three: two appliers, one resync. */
+/* A reader is two connections at times, the guard one, and each link has three: two appliers, one resync. Beside them
+ * may come a check, or a verify; and lanes, without which a backlog takes longer. */
 static void check_connections(struct preflight *p, const struct preflight_server *s)
 {
     static const char sql[] = "SELECT @@session.max_user_connections";
     struct err err = ERR_INIT;
     struct buf mend = BUF_INIT;
     struct db_result *r = NULL;
-    uint64_t needed = 3, allowed = 0;
+    uint64_t needed = 3, more = 1, allowed = 0;
     for (size_t i = 0; i < p->config->nlinks; i++)
         for (int side = 0; side < 2; side++)
-            if (strcmp(p->config->links[i].side[side].server, s->config->name) == 0)
+            if (strcmp(p->config->links[i].side[side].server, s->config->name) == 0) {
                 needed += 3;
+                more += p->config->lanes > 1 ? p->config->lanes : 0;
+            }
     if (dbconn_query(s->conn, sql, sizeof(sql) - 1, 0, &r, &err) && db_result_next(r) &&
         db_result_get(r, 0, NULL) != NULL)
         allowed = strtoull(db_result_get(r, 0, NULL), NULL, 10);
     db_result_free(r);
-    if (allowed > 0 && allowed < needed + 1) {
-        buf_addf(&mend, "ALTER USER %s WITH MAX_USER_CONNECTIONS %" PRIu64 ";", s->account, needed + 5);
+    if (allowed > 0 && allowed < needed + more) {
+        buf_addf(&mend, "ALTER USER %s WITH MAX_USER_CONNECTIONS %" PRIu64 ";", s->account,
+                 needed + more + 4);
         preflight_say(p, allowed < needed ? CHECK_FAIL : CHECK_WARN, s->config->name, mend.data,
                       "the account may have %" PRIu64 " connections at once; the daemon needs %" PRIu64
-                      ", and one more for a check or a verify beside it",
-                      allowed, needed);
+                      ", and up to %" PRIu64 " more for backlogs and for a check or a verify beside it",
+                      allowed, needed, more);
     }
     buf_done(&mend);
 }

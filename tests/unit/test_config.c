@@ -104,6 +104,7 @@ static void test_defaults_are_the_seed(void **state)
     assert_false(k->delete_beats_update);
     assert_true(k->initial_sync);
     assert_int_equal(c.batch_rows, 500);
+    assert_int_equal(c.lanes, 4);
     assert_int_equal(c.quarantine_keys, 100000);
     assert_int_equal(k->keep_conflicts, 1000);
     assert_int_equal(k->keep_conflict_days, 30);
@@ -188,7 +189,7 @@ static void test_every_key(void **state)
         "  version = \"v\"; updated_at = \"u\"; synced_at = \"w\"; initial_sync = false;\n"
         "  conflict = { authority = \"right\"; delete_vs_update = \"delete\"; keep = 0;\n"
         "    keep_days = 7; }; } );\n"
-        "limits = { queue_mb = 1; batch_rows = 2; resync_chunk_rows = 3; connect_timeout_s = 4;\n"
+        "limits = { queue_mb = 1; batch_rows = 2; lanes = 16; resync_chunk_rows = 3; connect_timeout_s = 4;\n"
         "  read_timeout_s = 5; stop_timeout_s = 6; quarantine_keys = 10000000; };\n"
         "notify = { url = \"https://h/\"; events = [\"gap\"]; token_file = \"/nt\"; };\n",
         &c, &err);
@@ -218,6 +219,7 @@ static void test_every_key(void **state)
     assert_int_equal(c.queue_mb + c.batch_rows * 10 + c.resync_chunk_rows * 100 + c.connect_timeout_s * 1000 +
                          c.read_timeout_s * 10000 + c.stop_timeout_s * 100000,
                      654321);
+    assert_int_equal(c.lanes, 16);
     assert_int_equal(c.quarantine_keys, 10000000);
     assert_int_equal(k->keep_conflicts, 0);
     assert_int_equal(k->keep_conflict_days, 7);
@@ -260,6 +262,7 @@ static const struct bad_case {
     {"log = {\nlevel = \"loud\"; };",
      "2: log.level: is \"loud\"; must be one of \"debug\", \"info\", \"warn\", \"error\""},
     {"limits = {\n\nbatch_rows = 0; };", "3: limits.batch_rows: is 0; must be from 1 to 100000"},
+    {"limits = { lanes = 17; };", "1: limits.lanes: is 17; must be from 1 to 16"},
     {"limits = { batch_rows = 4294967297; };",
      "1: limits.batch_rows: is 4294967297; must be from 1 to 100000"},
     {"limits = { batch_rows = 0x100000001; };", "1: limits.batch_rows: is 4294967297; must be"},
