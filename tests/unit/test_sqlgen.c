@@ -1008,10 +1008,15 @@ static void test_touch_and_loading(void **state)
         "UPDATE `tw``in`.`checkpoint` SET changed=changed+1 WHERE link='us''ers' AND source_side='left'");
     buf_clear(&out);
     sqlgen_load_checkpoint("twin", &link_of_two, SIDE_LEFT, &out);
+    assert_buf(&out, "SELECT gtid,binlog_file,binlog_offset,binlog_server,rows_done,marker,batch FROM "
+                     "`twin`.`checkpoint` WHERE "
+                     "link='us''ers' AND source_side='right' FOR UPDATE");
+    buf_clear(&out);
+    sqlgen_load_lanes("twin", &link_of_two, SIDE_LEFT, &out);
     assert_buf(
         &out,
-        "SELECT gtid,binlog_file,binlog_offset,rows_done,marker,binlog_server FROM `twin`.`checkpoint` WHERE "
-        "link='us''ers' AND source_side='right' FOR UPDATE");
+        "SELECT gtid,binlog_file,binlog_offset,binlog_server,rows_done,batch,lanes,lane FROM `twin`.`lane` "
+        "WHERE link='us''ers' AND source_side='right' FOR UPDATE");
     buf_clear(&out);
     sqlgen_load_markers("twin", &link_of_two, SIDE_LEFT, &out);
     assert_buf(&out, "SELECT id,key_from,key_to FROM `twin`.`marker` WHERE link='us''ers' AND side='left' "
