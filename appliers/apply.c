@@ -91,7 +91,8 @@ bool apply_gap(struct apply *a, const char *why, struct err *err)
     return ok;
 }
 
-void apply_is_open(struct apply *a) { link_sync_set_open(a->sync, a->from, true); }
+/* Where lanes are ahead, what looks pending may be done: a resync has to wait until the checkpoint gets there. */
+void apply_is_open(struct apply *a) { link_sync_set_open(a->sync, a->from, a->ahead.nlanes == 0); }
 
 /* With a gate held: after an error whose outcome is not known, nobody can say what is still to be applied. */
 static void note_doubt(struct apply *a, const struct err *err)
@@ -423,8 +424,10 @@ static void checkpoint_moved(struct apply *a, struct checkpoint *cp, uint64_t pu
 {
     if (purged > 0)
         a->purged = purged;
-    if (a->ahead.nlanes > 0 && cp->batch != a->stored.batch)
+    if (a->ahead.nlanes > 0 && cp->batch != a->stored.batch) {
         forget_ahead(a);
+        apply_is_open(a);
+    }
     pos_move(&a->stored.pos, &cp->pos);
     a->stored.rows_done = cp->rows_done;
     a->stored.marker = cp->marker;
@@ -628,6 +631,7 @@ static void note_ahead(struct batch *b, const struct part *parts, size_t n)
     a->ahead.nlanes = n;
     a->ahead.rows_done = end.rows_done;
     pos_move(&a->ahead.pos, &end.pos);
+    apply_is_open(a); /* it is not */
 }
 
 /* Lane 0 commits if all the others have. */
