@@ -226,24 +226,23 @@ static void close_session(struct guard *g, struct session *s)
             g->links[i].held = false;
 }
 
-/* Is the lock still ours? Then that has been said once more. */
-static bool is_held(struct guard *g, struct watched *w)
+/* Says something in each session that holds locks: those that are gone with theirs are no longer held. */
+static void say_something(struct guard *g)
 {
-    if (!w->held)
-        return false;
-    if (!dbconn_exec(w->session->conn, "DO 1", NULL))
-        close_session(g, w->session);
-    return w->held;
+    for (size_t i = 0; i < g->nsessions && !stop_raised(g->stop); i++)
+        if (dbconn_is_open(g->sessions[i]->conn) && !dbconn_exec(g->sessions[i]->conn, "DO 1", NULL))
+            close_session(g, g->sessions[i]);
 }
 
 bool guard_take(struct guard *g, struct err *err)
 {
+    say_something(g);
     for (size_t i = 0; i < g->nlinks; i++) {
         struct watched *w = &g->links[i];
         struct holder holder;
         bool got = false;
 
-        if (is_held(g, w))
+        if (w->held)
             continue;
         if (!try_lock(w, w->session->take_within_s, &got, &holder, err)) {
             close_session(g, w->session);
@@ -266,7 +265,7 @@ static bool keep(struct guard *g, struct watched *w, struct err *err)
     struct holder holder;
     bool got = false;
 
-    if (is_held(g, w))
+    if (w->held)
         return true;
     /* Whatever is wrong with the server: those who work with it tell. */
     if (!try_lock(w, 0, &got, &holder, NULL)) {
@@ -284,6 +283,7 @@ static void *guard_main(void *arg)
 
     log_context("guard", "", "");
     while (!stop_wait_ms(g->stop, PING_MS)) {
+        say_something(g);
         for (size_t i = 0; i < g->nlinks && !stop_raised(g->stop); i++) {
             struct err err = ERR_INIT;
 
