@@ -33,8 +33,11 @@
 enum {
     IDLE_WAIT_MS = 250,
     PING_EVERY_MS = 2000,
-    STORE_POSITION_EVERY_MS = 10000,
+    STORE_PASSED_EVERY_MS = 10000,
     STORE_MARKER_AFTER_MS = 1000,
+    UNSETTLED_MS = 2000,           /* after the last change: something may follow from it */
+    SOURCE_RESTS_AFTER_MS = 10000, /* likewise */
+    OPEN_TURN_MS = 5000,           /* is waited for at most */
     OBSTACLES_EVERY_MS = 500,
     OBSTACLES_KEYS = 10, /* tried for each look: what is in the way of them may have moved */
     TELL_AGAIN_AFTER_S = 60,
@@ -45,10 +48,6 @@ enum {
     LANES_PAUSE_MS = 60000,   /* when they could not be had */
     LANES_PAUSE_BATCHES = 16, /* when one had to give up: what was in its way is likely to be there still */
 };
-
-/* A direction that only sees its own echoes stores its position so often: rarely
- * enough that two directions do not keep each other busy. */
-static const uint64_t store_position_bytes = 16U << 20;
 
 struct applier {
     struct applier_options o;
@@ -317,6 +316,19 @@ static bool open_direction(struct applier *a, struct err *err)
     return true;
 }
 
+/* A direction needs twice the memory while it is opened, so not all of a hundred do that at once. But who has a turn may
+ * be waiting for a server that does not answer, and others must not wait for that long. */
+static bool open_in_turn(struct applier *a, struct err *err)
+{
+    bool turn = slots_take(a->o.opens, a->o.stop, OPEN_TURN_MS), ok = open_direction(a, err);
+
+    for (int s = SIDE_LEFT; s <= SIDE_RIGHT && ok; s++)
+        store_mysql_rest(a->apply.stores[s], s == (int)a->o.from);
+    if (turn)
+        slots_give(a->o.opens);
+    return ok;
+}
+
 static bool feed_has_ended(struct applier *a, bool *ret_lost, char *ret_why, size_t size)
 {
     struct feed *f = a->o.feed;
@@ -347,6 +359,17 @@ static bool may_use_lanes(const struct applier *a)
            (a->lanes_missed.v == 0 || is_due(a->lanes_missed, LANES_PAUSE_MS));
 }
 
+/* How long nothing but a change, or the end of the feed, needs to be looked at. */
+static uint32_t idle_wait_ms(const struct applier *a)
+{
+    bool settled = is_due(a->idle_since, UNSETTLED_MS) && a->behind_since.v == 0 && a->backoff.tries == 0 &&
+                   a->tries == 0 && !a->refused && !a->in_parts && !a->promised && a->obstacles_left == 0 &&
+                   a->apply.lanes.count == 0 &&
+                   link_sync_passed(a->o.sync, a->o.from) == a->apply.stored.marker;
+
+    return settled && a->o.idle.wait_ms > IDLE_WAIT_MS ? a->o.idle.wait_ms : IDLE_WAIT_MS;
+}
+
 /* What the queue holds, up to a batch; waits for the first. */
 static void take_batch(struct applier *a)
 {
@@ -356,7 +379,7 @@ static void take_batch(struct applier *a)
     if (a->ntxs > 0)
         return; /* to be tried again */
     while (a->ntxs < most && rows < most && bytes < BATCH_BYTES &&
-           queue_peek(&a->o.feed->queue, a->ntxs, a->ntxs == 0 ? IDLE_WAIT_MS : 0, &item) == QUEUE_OK) {
+           queue_peek(&a->o.feed->queue, a->ntxs, a->ntxs == 0 ? idle_wait_ms(a) : 0, &item) == QUEUE_OK) {
         take(a, item);
         rows += a->txs[a->ntxs - 1]->nchanges;
         bytes += tx_bytes(a->txs[a->ntxs - 1]);
@@ -458,23 +481,24 @@ static bool apply_taken(struct applier *a, struct err *err)
     return true;
 }
 
-static bool far_apart(const struct pos *stored, const struct pos *pos)
+static bool far_apart(const struct pos *stored, const struct pos *pos, uint64_t most)
 {
     if (stored->file == NULL || pos->file == NULL || strcmp(stored->file, pos->file) != 0)
         return true;
-    return pos->offset > stored->offset && pos->offset - stored->offset >= store_position_bytes;
+    return pos->offset > stored->offset && pos->offset - stored->offset >= most;
 }
 
 /* Is there a reason to store a position that stands for no change? Not what the daemon
  * itself wrote, or the two directions would keep each other awake. */
 static bool worth_storing(const struct applier *a, const struct pos *pos, uint64_t foreign_bytes)
 {
-    if (foreign_bytes != a->foreign_bytes && is_due(a->last_stored, STORE_POSITION_EVERY_MS))
+    if (foreign_bytes != a->foreign_bytes && is_due(a->last_stored, a->o.idle.store_ms))
         return true;
     if (link_sync_passed(a->o.sync, a->o.from) != a->apply.stored.marker &&
         is_due(a->idle_since, STORE_MARKER_AFTER_MS))
         return true;
-    return far_apart(&a->apply.stored.pos, pos);
+    /* Of its own echoes alone so rarely that two directions do not keep each other busy. */
+    return far_apart(&a->apply.stored.pos, pos, a->o.idle.store_bytes);
 }
 
 /* An idle direction stores its position too, or it would be lost with the binlogs
@@ -515,14 +539,27 @@ static void try_behind_obstacles(struct applier *a)
     a->obstacles_left -= a->obstacles_left < OBSTACLES_KEYS ? a->obstacles_left : OBSTACLES_KEYS;
 }
 
-/* Both servers answer. Where a write was refused before, and the stream now brings nothing that could be written, the position
- * is stored once more: else a server that can only be read would look like one that works. */
+/* The source is asked for its rows only where both sides wrote. Until then nothing is kept open there: its reader tells
+ * whether it answers. */
+static bool rests(struct applier *a, int side)
+{
+    struct store *s = a->apply.stores[side];
+
+    if (side != (int)a->o.from)
+        return false;
+    if (is_due(a->idle_since, SOURCE_RESTS_AFTER_MS))
+        store_mysql_rest(s, true);
+    return !store_mysql_is_connected(s);
+}
+
+/* Those servers answer that have to. Where a write was refused before, and the stream now brings nothing that could be
+ * written, the position is stored once more: else a server that can only be read would look like one that works. */
 static bool look_after_idle(struct applier *a, struct err *err)
 {
     if (a->refused && a->in_parts)
         return true; /* the rest of the transaction will show */
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
-        if (!store_mysql_ping(a->apply.stores[s], err))
+        if (!rests(a, s) && !store_mysql_ping(a->apply.stores[s], err))
             return false;
     if (a->refused && !apply_store_again(&a->apply, &a->done, err))
         return false;
@@ -537,7 +574,7 @@ static bool now_and_then(struct applier *a, struct err *err)
     try_behind_obstacles(a);
     /* Batches may bring nothing to write for long: only markers, or superseded changes. And what has been promised
      * would be promised once more after a restart. */
-    bool due = is_due(a->last_stored, STORE_POSITION_EVERY_MS) &&
+    bool due = is_due(a->last_stored, STORE_PASSED_EVERY_MS) &&
                link_sync_passed(a->o.sync, a->o.from) != a->apply.stored.marker;
 
     if (a->in_parts || a->ntxs > 0 || !(due || a->promised))
@@ -579,7 +616,7 @@ static void *applier_main(void *arg)
         mono_us started = clock_mono();
 
         if (!open) {
-            open = open_direction(a, &err);
+            open = open_in_turn(a, &err);
             if (!open)
                 after_error(a, &err, started);
             continue;

@@ -7,12 +7,20 @@
 #include "appliers/resyncer.h"
 #include "appliers/sync.h"
 #include "cdc/base/clock.h"
+#include "cdc/base/slots.h"
 #include "cdc/base/stop.h"
 #include "cdc/db/dbconn.h"
 #include "cdc/model/feed.h"
 #include "cdc/model/stats.h"
 
 struct applier;
+
+/* What a direction does while it has nothing to do, and how often. */
+struct applier_idle {
+    uint32_t wait_ms;     /* between two looks around; shorter ones while something is under way */
+    uint32_t store_ms;    /* it stores a position that only others' writes have moved: after so long, */
+    uint64_t store_bytes; /* or so far. A stream that is opened again begins there */
+};
 
 struct applier_options {
     const struct link *link;
@@ -24,7 +32,9 @@ struct applier_options {
     size_t batch_rows;
     size_t lanes; /* connections to the peer at most, while there is a backlog */
     struct direction_stats *stats;
-    struct resyncer *resyncer;                       /* of the link; borrowed */
+    struct resyncer *resyncer; /* of the link; borrowed */
+    struct slots *opens;       /* of directions that are opened at once */
+    struct applier_idle idle;
     void (*event)(void *arg, const struct event *e); /* must not block; may be NULL */
     void *event_arg;
     struct stop *stop;

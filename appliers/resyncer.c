@@ -59,7 +59,8 @@ enum {
     LET_OTHERS_MS = 50,
     RUN_LOW_MS = 250,
     PATIENT_TRIES = 5, /* then keys in doubt are reconciled */
-    WAKE_EVERY_MS = 500,
+    WAKE_EVERY_MS = 500, /* or as the options say */
+    OPEN_TURN_MS = 5000, /* is waited for at most */
     PURGE_EVERY_S = 3600,
     TELL_AGAIN_AFTER_S = 60,
     MAX_REST_S = 60,
@@ -67,61 +68,6 @@ enum {
     RETRY_EVERY_MS = 200,         /* a look whether the time of any key has come */
     TROUBLE_TOLD_AFTER_MS = 3000, /* what passes by itself within a moment is no trouble */
 };
-
-/* ---- Slots ---- */
-
-struct resync_slots {
-    pthread_mutex_t lock;
-    pthread_cond_t freed;
-    unsigned free;
-};
-
-struct resync_slots *resync_slots_new(unsigned count)
-{
-    struct resync_slots *s = mem_zalloc(1, sizeof *s);
-
-    s->free = count;
-    pthread_mutex_init(&s->lock, NULL);
-    wait_cond_init(&s->freed);
-    return s;
-}
-
-void resync_slots_free(struct resync_slots *s)
-{
-    if (s == NULL)
-        return;
-    pthread_cond_destroy(&s->freed);
-    pthread_mutex_destroy(&s->lock);
-    free(s);
-}
-
-/* False when the stop flag is up. */
-static bool slots_take(struct resync_slots *s, struct stop *stop)
-{
-    bool taken = false;
-
-    pthread_mutex_lock(&s->lock);
-    while (!taken && !stop_raised(stop)) {
-        const struct timespec until = wait_deadline(WAKE_EVERY_MS);
-
-        if (s->free > 0) {
-            s->free--;
-            taken = true;
-        } else {
-            wait_until(&s->freed, &s->lock, &until);
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
-    return taken;
-}
-
-static void slots_give(struct resync_slots *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->free++;
-    pthread_cond_signal(&s->freed);
-    pthread_mutex_unlock(&s->lock);
-}
 
 /* ---- The resyncer ---- */
 
@@ -156,7 +102,7 @@ struct resyncer {
     bool walks;             /* the job is under way: it may have read rows */
     bool compared;          /* a chunk of this walk is done: no direction may begin anew without a new walk */
     uint64_t generation;    /* grows when the walk has to begin from the beginning */
-    struct job ended[ENDED_JOBS];
+    struct job *ended;      /* a ring of ENDED_JOBS; NULL: none yet */
     size_t nended;
 };
 
@@ -190,8 +136,11 @@ static void start_over(struct resyncer *r)
 static void new_job(struct resyncer *r, enum job_cause cause, const struct job_order *order,
                     const char *reason)
 {
-    if (r->job.id != 0)
+    if (r->job.id != 0) {
+        if (r->ended == NULL)
+            r->ended = mem_zalloc(ENDED_JOBS, sizeof *r->ended);
         r->ended[r->nended++ % ENDED_JOBS] = r->job;
+    }
     r->job = (struct job){
         .id = r->o.new_id(r->o.new_id_arg),
         .link = r->o.link->name,
@@ -977,7 +926,7 @@ static void run_job(struct resyncer *r)
 {
     bool over = false;
 
-    if (!slots_take(r->o.slots, r->o.stop))
+    if (!slots_take(r->o.slots, r->o.stop, UINT32_MAX))
         return;
     backoff_reset(&r->backoff);
     r->in_trouble = false;
@@ -1016,11 +965,22 @@ static bool load(struct resyncer *r, struct err *err)
            load_job(r, stores[SIDE_LEFT], err);
 }
 
+/* As a direction is opened: see applier.c. */
+static bool load_in_turn(struct resyncer *r, struct err *err)
+{
+    bool turn = slots_take(r->o.opens, r->o.stop, OPEN_TURN_MS), ok = load(r, err);
+
+    disconnect(r);
+    if (turn)
+        slots_give(r->o.opens);
+    return ok;
+}
+
 static void load_until_it_works(struct resyncer *r)
 {
     struct err err = ERR_INIT;
 
-    while (!stop_raised(r->o.stop) && !load(r, &err)) {
+    while (!stop_raised(r->o.stop) && !load_in_turn(r, &err)) {
         /* The appliers, which need the same servers, tell of it. */
         log_debug("resync waits: %s", err.text);
         stop_wait_ms(r->o.stop, backoff_next_ms(&r->backoff));
@@ -1083,7 +1043,9 @@ static bool is_due(const struct resyncer *r)
 static bool wait_for_job(struct resyncer *r)
 {
     bool some_wait = link_sync_quarantine_count(r->o.sync) > 0;
-    uint32_t wait_ms = some_wait ? RETRY_EVERY_MS : WAKE_EVERY_MS;
+    uint32_t wait_ms = some_wait                      ? RETRY_EVERY_MS
+                       : r->o.idle_ms > WAKE_EVERY_MS ? r->o.idle_ms
+                                                      : WAKE_EVERY_MS;
 
     pthread_mutex_lock(&r->lock);
     if (runs(r)) {
@@ -1108,7 +1070,6 @@ static void *resyncer_main(void *arg)
 
     log_context("resync", r->name, "");
     load_until_it_works(r);
-    disconnect(r);
     while (!stop_raised(r->o.stop)) {
         if (wait_for_job(r)) {
             run_job(r);
@@ -1184,6 +1145,7 @@ void resyncer_free(struct resyncer *r)
     if (r == NULL)
         return;
     set_done_to(r, NULL);
+    free(r->ended);
     store_mysql_free(r->resync.apply.stores[SIDE_LEFT]);
     store_mysql_free(r->resync.apply.stores[SIDE_RIGHT]);
     resync_done(&r->resync);

@@ -7,16 +7,12 @@
 
 #include "appliers/apply.h"
 #include "cdc/base/clock.h"
+#include "cdc/base/slots.h"
 #include "cdc/base/stop.h"
 #include "cdc/db/dbconn.h"
 #include "cdc/model/feed.h"
 #include "cdc/model/record.h"
 #include "cdc/model/stats.h"
-
-/* How many jobs of the daemon may run at once: each holds some memory and keeps two servers busy. */
-struct resync_slots;
-struct resync_slots *resync_slots_new(unsigned count);
-void resync_slots_free(struct resync_slots *s); /* NULL is fine */
 
 struct resyncer;
 
@@ -28,9 +24,11 @@ struct resyncer_options {
     struct feed *feed[2];                 /* by the side they read from */
     struct direction_stats *direction[2]; /* likewise; only read */
     struct link_stats *stats;
-    size_t chunk_rows; /* read at once, at most */
-    bool initial_sync; /* a first start resyncs by itself */
-    struct resync_slots *slots;
+    size_t chunk_rows;   /* read at once, at most */
+    bool initial_sync;   /* a first start resyncs by itself */
+    struct slots *slots; /* of jobs that run at once: each holds some memory and keeps two servers busy */
+    struct slots *opens; /* as for the applier */
+    uint32_t idle_ms;    /* likewise */
     uint64_t (*new_id)(void *arg); /* of all links of the daemon; ascending over restarts */
     void *new_id_arg;
     void (*event)(void *arg, const struct event *e); /* must not block; may be NULL */

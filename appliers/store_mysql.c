@@ -159,6 +159,17 @@ bool store_mysql_connect(struct store *s, struct err *err)
 
 bool store_mysql_is_connected(const struct store *s) { return dbconn_is_open(self_of(s)->conn); }
 
+void store_mysql_rest(struct store *s, bool close)
+{
+    struct store_mysql *m = self_of(s);
+
+    assert(!m->in_transaction);
+    if (close && !dbconn_has_choice(m->conn))
+        store_mysql_disconnect(s);
+    else
+        dbconn_rest(m->conn);
+}
+
 void store_mysql_shutdown(struct store *s) { dbconn_shutdown(self_of(s)->conn); }
 
 /* After a failure that says nothing good about the connection, the next

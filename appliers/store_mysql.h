@@ -20,6 +20,9 @@ void store_mysql_free(struct store *s);
 bool store_mysql_connect(struct store *s, struct err *err);
 void store_mysql_disconnect(struct store *s);
 bool store_mysql_is_connected(const struct store *s);
+/* Nothing is going to be asked of it soon: gives back what it can; with close, its connection too, unless that is one of
+ * several addresses. Between transactions. */
+void store_mysql_rest(struct store *s, bool close);
 /* A round trip to the server between transactions, so that a lost one is noticed while nothing happens. */
 bool store_mysql_ping(struct store *s, struct err *err);
 /* The link's job, from the left side's store; a key of it lives in the arena. Not within a transaction, as the next three. */

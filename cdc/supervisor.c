@@ -32,6 +32,7 @@
 #include "cdc/base/log.h"
 #include "cdc/base/mem.h"
 #include "cdc/base/once.h"
+#include "cdc/base/slots.h"
 #include "cdc/base/stop.h"
 #include "cdc/binlog/reader.h"
 #include "cdc/db/dbconn.h"
@@ -56,7 +57,18 @@ enum {
     WATCH_EVERY_MS = 1000,
     COMMIT_WITHIN_S = 3, /* at a stop, all appliers together */
     RESYNCS_AT_ONCE = 2,
+    OPENS_AT_ONCE = 6,
 };
+
+/* A link; and at most, whatever their number. */
+enum {
+    IDLE_WAIT_MS = 50,
+    IDLE_WAIT_LEAST_MS = 250,
+    IDLE_WAIT_MOST_MS = 5000,
+    IDLE_STORE_MS = 10000,
+    IDLE_STORE_MOST_MS = 300000,
+};
+static const uint64_t IDLE_STORE_BYTES = 16U << 20, IDLE_STORE_MOST_BYTES = 256U << 20;
 
 /* One server that some link uses. */
 struct node {
@@ -97,7 +109,8 @@ struct supervisor {
 
     struct guard *guard;
     struct once not_alone;
-    struct resync_slots *slots;
+    struct applier_idle idle;
+    struct slots *resyncs, *opens;
     struct operate *operate;
     struct notify *notify; /* NULL: nobody is to be told */
 
@@ -314,7 +327,9 @@ static struct resyncer *make_resyncer(struct supervisor *s, struct pair *p)
         .stats = &p->status->stats,
         .chunk_rows = s->config->resync_chunk_rows,
         .initial_sync = p->config->initial_sync,
-        .slots = s->slots,
+        .slots = s->resyncs,
+        .opens = s->opens,
+        .idle_ms = s->idle.wait_ms,
         .new_id = new_job_id,
         .new_id_arg = s,
         .event = on_event,
@@ -337,6 +352,8 @@ static void make_applier(struct supervisor *s, struct pair *p, enum side from)
         .lanes = s->config->lanes,
         .stats = &p->status->direction[from],
         .resyncer = p->resyncer,
+        .opens = s->opens,
+        .idle = s->idle,
         .event = on_event,
         .event_arg = s,
         .stop = &s->stop,
@@ -477,6 +494,28 @@ static void init_pairs(struct supervisor *s)
     }
 }
 
+/* A hundred links shall cost no more than one while they have nothing to do, so what each does by itself it does as
+ * rarely as there are many of them; but never so rarely that somebody would have to wait for it. */
+static struct applier_idle idle_of(size_t npairs)
+{
+    uint32_t n = npairs > 0 && npairs < 1000 ? (uint32_t)npairs : 1000;
+    struct applier_idle ret = {
+        .wait_ms = n * IDLE_WAIT_MS,
+        .store_ms = n * IDLE_STORE_MS,
+        .store_bytes = n * IDLE_STORE_BYTES,
+    };
+
+    if (ret.wait_ms < IDLE_WAIT_LEAST_MS)
+        ret.wait_ms = IDLE_WAIT_LEAST_MS;
+    if (ret.wait_ms > IDLE_WAIT_MOST_MS)
+        ret.wait_ms = IDLE_WAIT_MOST_MS;
+    if (ret.store_ms > IDLE_STORE_MOST_MS)
+        ret.store_ms = IDLE_STORE_MOST_MS;
+    if (ret.store_bytes > IDLE_STORE_MOST_BYTES)
+        ret.store_bytes = IDLE_STORE_MOST_BYTES;
+    return ret;
+}
+
 struct supervisor *supervisor_new(const struct supervisor_options *o)
 {
     struct supervisor *s = mem_zalloc(1, sizeof(*s));
@@ -484,12 +523,14 @@ struct supervisor *supervisor_new(const struct supervisor_options *o)
     s->config = o->config;
     s->status = status_new(o->config, o->version);
     stop_init(&s->stop);
-    s->slots = resync_slots_new(RESYNCS_AT_ONCE);
+    s->resyncs = slots_new(RESYNCS_AT_ONCE);
+    s->opens = slots_new(OPENS_AT_ONCE);
     s->operate = operate_new(o->config);
     s->guard = guard_new(o->config->state_database, &s->stop);
     pthread_mutex_init(&s->lock, NULL);
     init_nodes(s);
     init_pairs(s);
+    s->idle = idle_of(s->npairs);
     return s;
 }
 
@@ -619,7 +660,8 @@ void supervisor_free(struct supervisor *s)
     }
     free(s->pairs);
     free(s->nodes);
-    resync_slots_free(s->slots);
+    slots_free(s->resyncs);
+    slots_free(s->opens);
     guard_free(s->guard);
     operate_free(s->operate);
     status_free(s->status);

@@ -20,20 +20,28 @@
 #include "cdc/db/dbconn.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "cdc/base/clock.h"
 #include "cdc/base/fault.h"
 #include "cdc/base/mem.h"
 #include "cdc/db/auth.h"
 #include "cdc/db/dbconn_int.h"
 #include "cdc/db/dberr.h"
 
+#include <ma_pvio.h> /* knows no type of <mysql.h> by itself */
+
 /* What may go wrong between two answers of a healthy server is far below this. */
 enum { WRITE_TIMEOUT_S = 60 };
+
+/* A hundred links have some hundred connections to one server, and one of them finds out whether it answers. But a line
+ * that passes nothing is seen only by who uses it, and one that is never used may be cut on the way. */
+enum { ANSWER_COUNTS_US = 1900000, ASKS_EVERY_US = 30000000 };
 
 struct dbconn {
     struct db_options options;
@@ -45,6 +53,7 @@ struct dbconn {
     char *version;
     uint64_t id;
     size_t max_packet;
+    mono_us asked;  /* by itself, last */
     uint64_t *rows; /* affected by each statement of the last query */
     bool warned;    /* one of them had warnings */
     size_t nrows, rows_cap;
@@ -140,6 +149,8 @@ uint64_t dbconn_id(const struct dbconn *c) { return c->id; }
 const char *dbconn_name(const struct dbconn *c) { return c->options.server->name; }
 
 const char *dbconn_address(const struct dbconn *c) { return c->address; }
+
+bool dbconn_has_choice(const struct dbconn *c) { return c->options.server->naddresses > 1; }
 
 size_t dbconn_max_packet(const struct dbconn *c) { return c->max_packet; }
 
@@ -307,6 +318,7 @@ static bool connect_server(struct dbconn *c, size_t address, struct err *err)
         return fail_to_connect(c, err);
     if (c->mysql->passwd != NULL) /* kept for a reconnect that never comes */
         mem_wipe(c->mysql->passwd, strlen(c->mysql->passwd));
+    mysql_optionsv(c->mysql, MYSQL_OPT_CONNECT_ATTR_RESET, NULL); /* 8 KiB that have been sent */
     if (server->tls_mode != TLS_OFF && mysql_get_ssl_cipher(c->mysql) == NULL)
         return err_set(
             err, ERR_CONFIG, 0,
@@ -445,6 +457,7 @@ static bool open_address(struct dbconn *c, size_t address, uint64_t generation, 
     if (!connect_server(c, address, err) || !publish_socket(c, err))
         return false;
     learn_server(c);
+    c->asked = clock_mono();
     return set_up(c, lock_wait_s, err) && (c->options.server->naddresses < 2 || check_writable(c, err)) &&
            check_variables(c, err);
 }
@@ -526,6 +539,28 @@ bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err)
     return ok;
 }
 
+/* 16 KiB for each connection; the library does without, at the price of a system call more for each packet. */
+void dbconn_rest(struct dbconn *c)
+{
+    MARIADB_PVIO *io = c->mysql != NULL ? c->mysql->net.pvio : NULL;
+
+    if (io == NULL || io->cache == NULL || io->cache_pos < io->cache + io->cache_size)
+        return; /* or there is something in it: then it is not at rest */
+    free(io->cache);
+    io->cache = io->cache_pos = NULL;
+    io->cache_size = 0;
+}
+
+static void end_rest(struct dbconn *c)
+{
+    MARIADB_PVIO *io = c->mysql->net.pvio;
+
+    if (io == NULL || io->cache != NULL)
+        return;
+    io->cache = io->cache_pos = mem_alloc(PVIO_READ_AHEAD_CACHE_SIZE);
+    io->cache_size = 0;
+}
+
 bool dbconn_is_current(const struct dbconn *c, struct err *err)
 {
     char now[300];
@@ -539,11 +574,37 @@ bool dbconn_is_current(const struct dbconn *c, struct err *err)
                    db_target_print(c->options.server, address, now, sizeof now), c->address);
 }
 
-bool dbconn_ping(struct dbconn *c, struct err *err)
+/* Neither closed by the other end, nor is there anything that nobody asked for. */
+static bool is_quiet(struct dbconn *c)
+{
+    char byte;
+
+    return c->mysql != NULL && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static bool ask(struct dbconn *c, struct err *err)
 {
     if (c->options.server->naddresses < 2)
         return dbconn_exec(c, "DO 1", err);
     return check_writable(c, err) || err_prefix(err, "server %s, %s", dbconn_name(c), c->address);
+}
+
+bool dbconn_ping(struct dbconn *c, struct err *err)
+{
+    mono_us now = clock_mono();
+
+    if (mono_diff_us(now, c->asked) < ASKS_EVERY_US && is_quiet(c) &&
+        db_target_has_answered(c->target, c->generation, (mono_us){now.v - ANSWER_COUNTS_US}))
+        return dbconn_is_current(c, err);
+    bool ok = ask(c, err);
+
+    dbconn_rest(c);
+    if (!ok)
+        return false;
+    c->asked = now;
+    db_target_answered(c->target, c->generation, now);
+    return true;
 }
 
 /* ---- Queries ---- */
@@ -615,6 +676,7 @@ bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, st
         return err_set(err, ERR_RETRY, 0, "not connected");
     if (!dbconn_is_current(c, err))
         return false;
+    end_rest(c);
     ok = send_query(c, sql, len, err);
     while (ok) {
         ok = read_answer(c, i == keep && ret_result != NULL ? &kept : NULL, err);
@@ -646,6 +708,7 @@ bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,
         return err_set(err, ERR_RETRY, 0, "not connected");
     if (!dbconn_is_current(c, err))
         return false;
+    end_rest(c);
     if (!send_query(c, sql, len, err))
         return false;
     MYSQL_RES *res = mysql_use_result(c->mysql);

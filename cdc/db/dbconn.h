@@ -49,7 +49,12 @@ bool dbconn_is_open(const struct dbconn *c);
 /* From any thread: a blocked call returns with ERR_RETRY; the owner closes. */
 void dbconn_shutdown(struct dbconn *c);
 
-/* That it still answers and, where there are several addresses, that it is still the one to use and may be written. */
+/* Nothing is going to be asked soon: gives back the buffer that answers are read into. The next query takes it again. */
+void dbconn_rest(struct dbconn *c);
+
+/* That it still answers and, where there are several addresses, that it is still the one to use and may be written. What
+ * another connection of this section has been told a moment ago counts, as long as this one is not closed by the server;
+ * each asks by itself now and then. */
 bool dbconn_ping(struct dbconn *c, struct err *err);
 
 /* Known once open. */
@@ -59,6 +64,8 @@ uint64_t dbconn_id(const struct dbconn *c);         /* the server's connection i
 const char *dbconn_address(
     const struct dbconn *c);                     /* "db1.example:3306", that it is or was connected to last */
 const char *dbconn_name(const struct dbconn *c); /* of the server section */
+bool dbconn_has_choice(
+    const struct dbconn *c); /* between several addresses: somebody has to look after the one in use */
 size_t dbconn_max_packet(const struct dbconn *c); /* bytes: the longest text that the server takes */
 
 /* One result set as text. A value of NULL stands for SQL NULL. Pointers live

@@ -13,6 +13,7 @@ struct db_target {
     pthread_mutex_t lock;
     size_t address;
     _Atomic uint64_t generation; /* written under the lock; read without it before each statement */
+    mono_us answered;            /* to a question of this generation, asked then; 0: none yet */
 };
 
 struct db_target *db_target_new(const struct config_server *server)
@@ -48,6 +49,7 @@ bool db_target_choose(struct db_target *t, uint64_t since, size_t address, uint6
     if (ok && t->address != address) {
         t->address = address;
         t->generation++;
+        t->answered = (mono_us){0};
     }
     *ret_generation = t->generation;
     pthread_mutex_unlock(&t->lock);
@@ -55,6 +57,23 @@ bool db_target_choose(struct db_target *t, uint64_t since, size_t address, uint6
 }
 
 bool db_target_is_current(struct db_target *t, uint64_t generation) { return t->generation == generation; }
+
+void db_target_answered(struct db_target *t, uint64_t generation, mono_us asked)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->generation == generation && asked.v > t->answered.v)
+        t->answered = asked;
+    pthread_mutex_unlock(&t->lock);
+}
+
+bool db_target_has_answered(struct db_target *t, uint64_t generation, mono_us since)
+{
+    pthread_mutex_lock(&t->lock);
+    bool has = t->generation == generation && t->answered.v > 0 && t->answered.v >= since.v;
+
+    pthread_mutex_unlock(&t->lock);
+    return has;
+}
 
 const char *db_target_print(const struct config_server *server, size_t address, char *out, size_t size)
 {

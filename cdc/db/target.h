@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cdc/base/clock.h"
 #include "config/config.h"
 
 struct db_target;
@@ -30,6 +31,11 @@ void db_target_get(struct db_target *t, size_t *ret_address, uint64_t *ret_gener
  * and *ret_generation is what holds now. False: another connection has moved elsewhere meanwhile. */
 bool db_target_choose(struct db_target *t, uint64_t since, size_t address, uint64_t *ret_generation);
 bool db_target_is_current(struct db_target *t, uint64_t generation);
+
+/* The server has answered a connection of that generation that asked at `asked`. */
+void db_target_answered(struct db_target *t, uint64_t generation, mono_us asked);
+/* Has it, to a question asked since then? */
+bool db_target_has_answered(struct db_target *t, uint64_t generation, mono_us since);
 
 /* "db1.example:3306", "[::1]:3306", or the path of the socket. Returns out. */
 const char *db_target_print(const struct config_server *server, size_t address, char *out, size_t size);

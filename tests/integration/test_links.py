@@ -3,11 +3,12 @@
 import contextlib
 import datetime
 import decimal
+import signal
 
 import pymysql
 import pytest
 
-from support.daemon import DB_USER
+from support.daemon import DB_USER, SANITIZED
 from support.servers import Why, wait_until
 from support.tables import Column, Link
 from support.twin import SIDES, TO, name_of
@@ -489,3 +490,64 @@ def test_columns_may_come_and_move_while_the_daemon_runs(twin, shop):
     shop.delete("left", 2, "y")
     twin.settle()
     no_conflicts(twin, "things")
+
+
+MANY = 40  # links; a server takes 60 connections
+
+
+@pytest.fixture
+def crowd(twin):
+    """So many links on one pair, the seed's the first of them; each has a table like the seed's."""
+    tables = {"left": "auth_db.client_auth", "right": "customer_db.customers"}
+    for n in range(2, MANY + 1):
+        for side in SIDES:
+            twin.sql(side, f"CREATE TABLE {tables[side]}_{n} LIKE {tables[side]}")
+            for user, host in twin.servers[side].rows("SELECT user, host FROM mysql.user WHERE user = %s", [DB_USER]):
+                twin.sql(side, f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables[side]}_{n} TO '{user}'@'{host}'")
+        twin.daemon.links.append(Link(name=f"users_{n}", left_table=f"{tables['left']}_{n}", cipher=twin.cipher,
+                                      right_table=f"{tables['right']}_{n}", columns=twin.link.columns))
+    return twin.daemon.links
+
+
+def connections(twin, side):
+    return int(twin.servers[side].value("SELECT COUNT(*) FROM information_schema.processlist WHERE user = %s", [DB_USER]))
+
+
+def wait_at_rest(twin):
+    """One connection of each link, by which the other direction writes; those of the reader and of the guard."""
+    for side in SIDES:
+        wait_until("links at rest have one connection to each server",
+                   lambda side=side: connections(twin, side) <= MANY + 2 or Why(connections(twin, side)), 30)
+
+
+def test_many_links_at_rest_keep_little(twin, crowd):
+    """They need no more connections and memory than what waits for the next change; and that arrives at once."""
+    twin.start()
+    for link in crowd:
+        wait_until("the first resync has ended", lambda link=link: (twin.daemon.job(link.name) or {}).get("state") == "done", 60)
+    wait_at_rest(twin)
+    if not SANITIZED:
+        assert twin.daemon.memory_peak_kb() < 32 * 1024
+    for side in SIDES:
+        twin.insert(side, 1 if side == "left" else 2, "x")
+    twin.settle()
+    no_conflicts(twin, "users")
+
+    # Both sides write one row: the connection to the source is made for that, and given up again.
+    twin.daemon.signal(signal.SIGSTOP)
+    twin.update("left", 1, name="left")
+    twin.update("right", 1, name="right")
+    twin.daemon.signal(signal.SIGCONT)
+    twin.settle()
+    assert twin.names(1) == ("right", "right")  # the later one
+    wait_at_rest(twin)
+
+    # A connection that is gone is noticed, at the latest when it is needed.
+    for side in SIDES:
+        for (session,) in twin.servers[side].rows("SELECT id FROM information_schema.processlist WHERE user = %s", [DB_USER]):
+            with contextlib.suppress(pymysql.err.Error):
+                twin.sql(side, f"KILL {session}")
+    for side in SIDES:
+        twin.insert(side, 3 if side == "left" else 4, "y")
+    twin.settle()
+    twin.daemon.wait_ready()

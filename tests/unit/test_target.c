@@ -58,6 +58,30 @@ static void test_moves(void **state)
     db_target_free(NULL);
 }
 
+/* What one connection has been told counts for all, as long as nothing has moved since it was asked. */
+static void test_answers(void **state)
+{
+    (void)state;
+    struct db_target *t = db_target_new(&three);
+    uint64_t now;
+
+    assert_false(db_target_has_answered(t, 0, (mono_us){0}));
+    db_target_answered(t, 0, (mono_us){100});
+    assert_true(db_target_has_answered(t, 0, (mono_us){100}));
+    assert_false(db_target_has_answered(t, 0, (mono_us){101}));
+    db_target_answered(t, 0, (mono_us){90}); /* asked before, answered later */
+    assert_true(db_target_has_answered(t, 0, (mono_us){100}));
+
+    assert_true(db_target_choose(t, 0, 1, &now));
+    assert_false(db_target_has_answered(t, 0, (mono_us){100}));
+    assert_false(db_target_has_answered(t, now, (mono_us){0}));
+    db_target_answered(t, 0, (mono_us){200}); /* of the server that was in use before */
+    assert_false(db_target_has_answered(t, now, (mono_us){0}));
+    db_target_answered(t, now, (mono_us){300});
+    assert_true(db_target_has_answered(t, now, (mono_us){250}));
+    db_target_free(t);
+}
+
 static void test_print(void **state)
 {
     (void)state;
@@ -92,6 +116,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_answers),
         cmocka_unit_test(test_print),
         cmocka_unit_test(test_one_move_of_many_threads),
     };
