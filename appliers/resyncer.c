@@ -58,7 +58,7 @@ enum {
     READ_ON_WITHIN_MS = 200,
     LET_OTHERS_MS = 50,
     RUN_LOW_MS = 250,
-    PATIENT_TRIES = 5, /* then keys in doubt are reconciled */
+    PATIENT_TRIES = 5,   /* then keys in doubt are reconciled */
     WAKE_EVERY_MS = 500, /* or as the options say */
     OPEN_TURN_MS = 5000, /* is waited for at most */
     PURGE_EVERY_S = 3600,
