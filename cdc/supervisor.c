@@ -16,6 +16,10 @@
  * A part of a large transaction is at most an eighth of it, so that a reader can
  * fill the queue while the applier still works on the part before.
  *
+ * Many links: what each holds and does while nothing happens counts a hundred times. A direction at rest has one connection,
+ * to its peer, and few are opened at a time, for each needs two then and what is freed later has been the peak already.
+ * What looks about by itself does so the more rarely the more links there are (idle_of()).
+ *
  * Locks: `lock` covers the links while they are being built, the exit code and how far we are.
  * It is never held while any other one is taken.
  */
@@ -60,7 +64,7 @@ enum {
     OPENS_AT_ONCE = 6,
 };
 
-/* A link; and at most, whatever their number. */
+/* For each link there is; and the least and the most for all of them. */
 enum {
     IDLE_WAIT_MS = 50,
     IDLE_WAIT_LEAST_MS = 250,
@@ -494,8 +498,7 @@ static void init_pairs(struct supervisor *s)
     }
 }
 
-/* A hundred links shall cost no more than one while they have nothing to do, so what each does by itself it does as
- * rarely as there are many of them; but never so rarely that somebody would have to wait for it. */
+/* As much for all links together as a few of them would do; but never so rarely that somebody has to wait for it. */
 static struct applier_idle idle_of(size_t npairs)
 {
     uint32_t n = npairs > 0 && npairs < 1000 ? (uint32_t)npairs : 1000;
