@@ -1,11 +1,10 @@
 /*
  * exhaustive.c - every interleaving of a small case.
  *
- * A state is reached by executing the moves that lead to it from the start; code in
- * the middle of a task cannot be copied, but it can be brought there again. The
- * search goes down until it meets a state that it has seen, which a 64-bit hash
- * tells, or an end; then it goes back to the last state with a move left, by
- * executing the way there again.
+ * The search goes down until it meets a state that it has seen, which a 64-bit hash
+ * tells, or an end; then it goes back to the last state with a move left: a copy of
+ * the world is put back (image.h), or, where there are no copies, the moves that
+ * lead there are executed again from the start.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,16 +23,23 @@ struct move {
     uint8_t take;
 };
 
+/* What may still happen. */
+struct budget {
+    size_t writes[2], crashes, losses, skips, resyncs;
+    struct sim_row last; /* one_sided: what the application left behind */
+};
+
 struct frame {
     struct move moves[MAX_MOVES];
     uint8_t nmoves, next;
+    struct budget left;
+    struct image image;
 };
 
 struct search {
     struct exhaustive_run run;
     struct world *w;
-    size_t writes_left[2], crashes_left, losses_left, skips_left, resyncs_left;
-    struct sim_row last; /* one_sided: what the application left behind */
+    struct budget left;
     struct frame *frames;
     size_t depth;
     uint64_t *seen; /* open addressing, 0: free */
@@ -57,10 +63,10 @@ static bool seen_insert(uint64_t *table, size_t size, uint64_t h)
 
 static bool first_visit(struct search *s)
 {
-    uint64_t h = world_hash(s->w, s->crashes_left + s->losses_left > 0);
+    uint64_t h = world_hash(s->w, s->left.crashes + s->left.losses > 0);
 
-    h = (h ^ (s->writes_left[0] << 2 | s->writes_left[1] << 5 | s->crashes_left << 8 | s->losses_left << 11 |
-              s->skips_left << 14 | s->resyncs_left << 17)) *
+    h = (h ^ (s->left.writes[0] << 2 | s->left.writes[1] << 5 | s->left.crashes << 8 | s->left.losses << 11 |
+              s->left.skips << 14 | s->left.resyncs << 17)) *
         0x9e3779b97f4a7c15ULL;
     h ^= h >> 29;
     h += h == 0;
@@ -102,7 +108,7 @@ static void add_actor_moves(struct search *s, struct frame *f, size_t i)
     size_t left;
 
     if (a->is_resync && !a->busy) {
-        if (a->resync_wanted || s->resyncs_left > 0)
+        if (a->resync_wanted || s->left.resyncs > 0)
             add_move(f, MOVE_TASK, i, TASK_RESYNC, 0);
         return;
     }
@@ -110,7 +116,7 @@ static void add_actor_moves(struct search *s, struct frame *f, size_t i)
     if (a->busy) {
         if (actor_can_run(a))
             add_move(f, MOVE_STEP, i, 0, 0);
-        if (s->losses_left > 0 && a->waits_for_gates == 0)
+        if (s->left.losses > 0 && a->waits_for_gates == 0)
             add_move(f, MOVE_LOSE, i, 0, 0);
         return;
     }
@@ -123,7 +129,7 @@ static void add_actor_moves(struct search *s, struct frame *f, size_t i)
         add_move(f, MOVE_TASK, i, TASK_BATCH, 1);
     if (left > 1 && s->run.batches)
         add_move(f, MOVE_TASK, i, TASK_BATCH, 16);
-    if (s->skips_left > 0 && a->at != a->apply.stored.pos.offset)
+    if (s->left.skips > 0 && a->at != a->apply.stored.pos.offset)
         add_move(f, MOVE_TASK, i, TASK_SKIP, 0);
 }
 
@@ -135,14 +141,14 @@ static void find_moves(struct search *s, struct frame *f)
     for (size_t i = 0; i < s->w->nactors; i++)
         add_actor_moves(s, f, i);
     for (int t = 0; t < 2; t++)
-        for (uint8_t v = 0; v < 3 && s->writes_left[t] > 0; v++) {
+        for (uint8_t v = 0; v < 3 && s->left.writes[t] > 0; v++) {
             struct sim_row row = row_for(v), now = s->w->table[t].row[0];
             bool same = row.present == now.present && row.val == now.val;
 
             if (!same && world_may_write(s->w, t, &key, &row, 1))
                 add_move(f, MOVE_WRITE, (size_t)t, v, 0);
         }
-    if (s->crashes_left > 0)
+    if (s->left.crashes > 0)
         add_move(f, MOVE_CRASH, 0, 0, 0);
     if (f->nmoves == 0)
         for (size_t i = 0; i < s->w->nactors; i++)
@@ -160,23 +166,23 @@ static void make_move(struct search *s, const struct move *m)
     switch ((enum move_kind)m->kind) {
     case MOVE_WRITE:
         row = row_for(m->what);
-        s->writes_left[m->who]--;
-        s->last = row;
+        s->left.writes[m->who]--;
+        s->left.last = row;
         if (!world_write(s->w, m->who, &key, &row, 1))
             abort();
         return;
     case MOVE_TASK:
-        s->skips_left -= m->what == TASK_SKIP;
-        s->resyncs_left -= m->what == TASK_RESYNC && !a->resync_wanted;
+        s->left.skips -= m->what == TASK_SKIP;
+        s->left.resyncs -= m->what == TASK_RESYNC && !a->resync_wanted;
         a->task = m->what;
         a->take = m->take;
         break;
     case MOVE_CRASH:
-        s->crashes_left--;
+        s->left.crashes--;
         world_crash(s->w);
         return;
     case MOVE_LOSE:
-        s->losses_left--;
+        s->left.losses--;
         a->lose = true;
         break;
     case MOVE_VICTIM: a->victim = true; break;
@@ -189,10 +195,10 @@ static void start(struct search *s)
 {
     /* One-sided: whatever is taken for a conflict is decided against the only writer, and shows. */
     world_reset(s->w, 1, 2, s->run.delete_wins, s->run.one_sided ? SIDE_RIGHT : SIDE_LEFT);
-    s->writes_left[0] = s->run.writes;
-    s->writes_left[1] = s->run.one_sided ? 0 : s->run.writes;
-    s->resyncs_left = s->run.resyncs;
-    s->last = (struct sim_row){0, 0, 0, 0};
+    s->left.writes[0] = s->run.writes;
+    s->left.writes[1] = s->run.one_sided ? 0 : s->run.writes;
+    s->left.resyncs = s->run.resyncs;
+    s->left.last = (struct sim_row){0, 0, 0, 0};
     world_resync(s->w, 0)->order = s->run.order;
     world_resync(s->w, 0)->copies = s->run.copies;
     world_resync(s->w, 0)->target = s->run.target;
@@ -200,9 +206,9 @@ static void start(struct search *s)
         actor_use_lanes(&s->w->actor[i], 3, 0, 1);
     for (int t = 0; t < 2 && s->run.drift; t++)
         world_drift(s->w, t, 0, row_for(s->run.drifted[t]));
-    s->crashes_left = s->run.crashes;
-    s->losses_left = s->run.losses;
-    s->skips_left = s->run.skips;
+    s->left.crashes = s->run.crashes;
+    s->left.losses = s->run.losses;
+    s->left.skips = s->run.skips;
     /* Both directions begin before the first write: what was there earlier is a resync's business. */
     for (size_t i = 0; i < s->w->nactors; i++)
         while (!s->w->actor[i].open || s->w->actor[i].busy) {
@@ -244,7 +250,7 @@ static bool is_last(const struct search *s)
 {
     const struct sim_row *row = &s->w->table[0].row[0];
 
-    return row->present == s->last.present && (!row->present || row->val == s->last.val);
+    return row->present == s->left.last.present && (!row->present || row->val == s->left.last.val);
 }
 
 /* Goes down from the present state to one that was seen, or to an end. */
@@ -269,9 +275,30 @@ static void descend(struct search *s)
             f->next = f->nmoves;
             return;
         }
+        if (IMAGE_BY_COPY && f->nmoves > 1) {
+            f->left = s->left;
+            image_begin(&f->image, true);
+            world_part(s->w, &f->image);
+        }
         make_move(s, &f->moves[f->next++]);
         s->depth++;
     }
+}
+
+/* The world as it was in the frame at the end of the way. */
+static void come_again(struct search *s)
+{
+    struct frame *f = &s->frames[s->depth - 1];
+
+    if (IMAGE_BY_COPY) {
+        s->left = f->left;
+        image_begin(&f->image, false);
+        world_part(s->w, &f->image);
+        return;
+    }
+    start(s);
+    for (size_t d = 0; d + 1 < s->depth; d++)
+        make_move(s, &s->frames[d].moves[s->frames[d].next - 1]);
 }
 
 /* To the last state with a move left, and makes that move. */
@@ -281,9 +308,7 @@ static bool go_back(struct search *s)
         struct frame *f = &s->frames[s->depth - 1];
 
         if (f->next < f->nmoves) {
-            start(s);
-            for (size_t d = 0; d + 1 < s->depth; d++)
-                make_move(s, &s->frames[d].moves[s->frames[d].next - 1]);
+            come_again(s);
             make_move(s, &f->moves[f->next++]);
             return true;
         }
@@ -316,6 +341,8 @@ enum search_result exhaustive_search(const struct exhaustive_run *run)
                             : "",
            s.states, s.quiescent, s.diverged, s.endless, s.executed);
     world_free(s.w);
+    for (size_t d = 0; d <= MAX_DEPTH; d++)
+        image_done(&s.frames[d].image);
     free(s.frames);
     free(s.seen);
     return s.diverged > 0 ? SEARCH_DIVERGED : s.endless > 0 ? SEARCH_ENDLESS : SEARCH_OK;

@@ -17,6 +17,7 @@
 #include <ucontext.h>
 
 #include "cdc/base/mem.h"
+#include "tests/sim/image.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN 1
@@ -40,12 +41,12 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-enum { STACK_BYTES = 256 * 1024 };
+enum { STACK_BYTES = 256 * 1024, FRAME_BYTES = 256 /* more than fiber_give_way() has below its frame's address */ };
 
 struct fiber {
     ucontext_t context;
     jmp_buf jump;
-    bool entered;
+    char *low; /* where it gave way: what stands above on its stack is in use */
     void (*body)(void *arg);
     void *arg;
     void *stack;
@@ -75,8 +76,22 @@ static void fiber_main(void)
 #ifdef WITH_ASAN
     __sanitizer_finish_switch_fiber(NULL, &main_stack, &main_stack_size);
 #endif
+    fiber_give_way(); /* to fiber_new() */
     self->body(self->arg);
     abort();
+}
+
+/* Its first steps. */
+static void enter(struct fiber *f)
+{
+#ifdef BY_JUMP
+    running = f;
+    if (_setjmp(main_jump) == 0)
+        swapcontext(&main_context, &f->context);
+    running = NULL;
+#else
+    fiber_run(f);
+#endif
 }
 
 struct fiber *fiber_new(void (*body)(void *arg), void *arg)
@@ -93,6 +108,7 @@ struct fiber *fiber_new(void (*body)(void *arg), void *arg)
 #ifdef WITH_TSAN
     f->tsan = __tsan_create_fiber(0);
 #endif
+    enter(f);
     return f;
 }
 
@@ -118,12 +134,8 @@ void fiber_run(struct fiber *f)
     __sanitizer_start_switch_fiber(&main_fake_stack, f->stack, STACK_BYTES);
 #endif
 #ifdef BY_JUMP
-    if (_setjmp(main_jump) == 0) {
-        if (f->entered)
-            _longjmp(f->jump, 1);
-        f->entered = true;
-        swapcontext(&main_context, &f->context);
-    }
+    if (_setjmp(main_jump) == 0)
+        _longjmp(f->jump, 1);
 #else
     swapcontext(&main_context, &f->context);
 #endif
@@ -144,6 +156,7 @@ void fiber_give_way(void)
     __sanitizer_start_switch_fiber(&self->fake_stack, main_stack, main_stack_size);
 #endif
 #ifdef BY_JUMP
+    self->low = (char *)__builtin_frame_address(0) - FRAME_BYTES;
     if (_setjmp(self->jump) == 0)
         _longjmp(main_jump, 1);
 #else
@@ -152,4 +165,11 @@ void fiber_give_way(void)
 #ifdef WITH_ASAN
     __sanitizer_finish_switch_fiber(self->fake_stack, &main_stack, &main_stack_size);
 #endif
+}
+
+void fiber_part(struct fiber *f, struct image *im)
+{
+    image_part(im, &f->jump, sizeof f->jump);
+    image_part(im, &f->low, sizeof f->low);
+    image_part(im, f->low, (size_t)((char *)f->stack + STACK_BYTES - f->low));
 }

@@ -230,7 +230,7 @@ static void begin_tx(struct mem_store *m)
     m->entry.link = -1;
     m->in_tx = true;
     m->moves_checkpoint = m->moves_lane = false;
-    m->new_markers.n = 0;
+    m->nnew_markers = 0;
     m->ndrop = m->purge = 0;
     memset(m->quarantine, 0, sizeof m->quarantine);
     memset(m->release, 0, sizeof m->release);
@@ -306,9 +306,8 @@ static bool mem_range(struct store *s, const struct key_range *range, size_t lim
 
 static void add_marker(struct sim_markers *list, uint64_t id, uint8_t key)
 {
-    assert(list->n < MAX_MARKERS && (list->n == 0 || list->id[list->n - 1] < id));
-    list->id[list->n] = id;
-    list->key[list->n++] = key;
+    assert(list->n < MAX_MARKERS && (list->n == 0 || list->at[list->n - 1].id < id));
+    list->at[list->n++] = (struct sim_marker){id, key};
 }
 
 static void remove_markers(struct sim_markers *list, const uint64_t *ids, size_t nids, uint64_t up_to)
@@ -316,14 +315,12 @@ static void remove_markers(struct sim_markers *list, const uint64_t *ids, size_t
     size_t n = 0;
 
     for (size_t i = 0; i < list->n; i++) {
-        bool drop = list->id[i] <= up_to;
+        bool drop = list->at[i].id <= up_to;
 
         for (size_t d = 0; d < nids; d++)
-            drop |= list->id[i] == ids[d];
-        if (drop)
-            continue;
-        list->id[n] = list->id[i];
-        list->key[n++] = list->key[i];
+            drop |= list->at[i].id == ids[d];
+        if (!drop)
+            list->at[n++] = list->at[i];
     }
     list->n = n;
 }
@@ -388,7 +385,8 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
         m->wrote = true;
     }
     for (size_t i = 0; i < w->nmarkers; i++) {
-        add_marker(&m->new_markers, w->markers[i].id, key_number(&w->markers[i].from));
+        assert(m->nnew_markers < MAX_NEW_MARKERS);
+        m->new_markers[m->nnew_markers++] = (struct sim_marker){w->markers[i].id, key_number(&w->markers[i].from)};
         m->entry.link = (int8_t)m->link;
         m->entry.side = (uint8_t)m->base.side;
         m->entry.marker = w->markers[i].id;
@@ -427,8 +425,8 @@ static void commit_control(const struct mem_store *m)
     if (m->moves_lane)
         m->table->lane[m->link][m->base.lane] = m->place;
     remove_markers(markers, m->drop, m->ndrop, m->purge);
-    for (size_t i = 0; i < m->new_markers.n; i++)
-        add_marker(markers, m->new_markers.id[i], m->new_markers.key[i]);
+    for (size_t i = 0; i < m->nnew_markers; i++)
+        add_marker(markers, m->new_markers[i].id, m->new_markers[i].key);
     for (size_t k = 0; k < MAX_KEYS; k++)
         quarantined[k] = (quarantined[k] || m->quarantine[k]) && !m->release[k];
 }
@@ -485,10 +483,10 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
         saw(m->actor, mix(l, mix(lane->rows_done, lane->offset)));
     }
     for (size_t i = 0; i < markers->n; i++) {
-        struct key k = key_value(markers->key[i]);
+        struct key k = key_value(markers->at[i].key);
 
-        ret_state->markers[i] = (struct marker){markers->id[i], k, k};
-        saw(m->actor, mix(markers->id[i], markers->key[i]));
+        ret_state->markers[i] = (struct marker){markers->at[i].id, k, k};
+        saw(m->actor, mix(markers->at[i].id, markers->at[i].key));
     }
     for (size_t k = 0; k < m->actor->world->nkeys; k++)
         if (m->table->quarantined[m->link][k]) {
@@ -660,7 +658,7 @@ static void pending(void *arg, enum side log, void (*visit)(void *visit_arg, con
     const struct actor *d = direction_of(a, log);
     uint64_t at = d->at, at_rows = d->at_rows;
     uint64_t passed = link_sync_passed(a->world->sync[a->link], log);
-    struct tx **txs = mem_alloc((MAX_LOG * MAX_ENTRY + 1) *
+    struct tx **txs = mem_alloc(((source_of(d)->nlog - at) * MAX_ENTRY + 1) *
                                 sizeof(struct tx *)); /* all of them stay for the visit */
     size_t n = 0;
 
@@ -867,7 +865,9 @@ void actor_step(struct actor *a)
             a->trace = mix(mix(mix(a->trace, a->take), a->at_rows), source_of(a)->nlog - a->at);
     }
     a->world->running = a;
+    heap_enter();
     fiber_run(a->fiber);
+    heap_leave();
 }
 
 /* ---- Lanes ---- */
@@ -911,6 +911,7 @@ static void start_daemon(struct world *w)
 {
     w->down = false;
     w->stop.up = false;
+    heap_enter();
     for (size_t l = 0; l < w->nlinks; l++) {
         link_sync_free(w->sync[l]);
         w->sync[l] = link_sync_new(&w->link[l]);
@@ -934,6 +935,7 @@ static void start_daemon(struct world *w)
         a->open = a->lose = a->victim = false;
         a->at = a->at_rows = 0;
     }
+    heap_leave();
 }
 
 void world_crash(struct world *w)
@@ -1112,7 +1114,7 @@ static uint64_t highest_id(const struct world *w, size_t link)
 
         last = raise_to(last, w->table[link + s].checkpoint[link].marker);
         if (m->n > 0)
-            last = raise_to(last, m->id[m->n - 1]);
+            last = raise_to(last, m->at[m->n - 1].id);
     }
     return last;
 }
@@ -1182,7 +1184,7 @@ uint64_t world_hash(const struct world *w, bool may_crash)
                         h = mix(h, mix(i, mix(lane->rows_done, w->table[l + 1 - s].nlog - lane->offset)));
                 }
                 for (size_t i = 0; i < t->markers[l].n; i++)
-                    h = mix(h, (last - t->markers[l].id[i]) << 8 | t->markers[l].key[i]);
+                    h = mix(h, (last - t->markers[l].at[i].id) << 8 | t->markers[l].at[i].key);
             }
             for (size_t k = 0; k < w->nkeys; k++)
                 h = mix(h, t->quarantined[l][k]);
@@ -1215,6 +1217,43 @@ uint64_t world_hash(const struct world *w, bool may_crash)
             h = mix(h, a->trace);
     }
     return h;
+}
+
+/* ---- Copies ---- */
+
+static void store_part(struct mem_store *m, struct image *im)
+{
+    image_part(im, &m->in_tx, offsetof(struct mem_store, after) - offsetof(struct mem_store, in_tx));
+    if (m->in_tx)
+        image_part(im, m->after, sizeof *m - offsetof(struct mem_store, after));
+}
+
+void world_part(struct world *w, struct image *im)
+{
+    for (size_t t = 0; t < w->ntables; t++) {
+        struct sim_table *table = &w->table[t];
+
+        image_part(im, &table->nlog, offsetof(struct sim_table, markers) - offsetof(struct sim_table, nlog));
+        for (size_t l = 0; l < w->nlinks; l++) {
+            struct sim_markers *m = &table->markers[l];
+
+            image_part(im, &m->n, sizeof m->n);
+            image_part(im, m->at, m->n * sizeof m->at[0]);
+        }
+    }
+    image_part(im, w->sync, sizeof w->sync);
+    image_part(im, &w->hours, sizeof w->hours);
+    for (size_t i = 0; i < w->nactors; i++) {
+        struct actor *a = &w->actor[i];
+
+        image_part(im, a, offsetof(struct actor, store));
+        for (size_t s = 0; s < 2; s++)
+            store_part(&a->store[s], im);
+        for (size_t l = 0; l < a->nlanes; l++)
+            store_part(&a->lane_store[l], im);
+        fiber_part(a->fiber, im);
+    }
+    heap_part(im);
 }
 
 /* ---- For people ---- */

@@ -17,6 +17,7 @@
 #include "appliers/apply.h"
 #include "appliers/resync.h"
 #include "cdc/model/link.h"
+#include "tests/sim/image.h"
 
 enum {
     MAX_KEYS = 4,
@@ -26,7 +27,8 @@ enum {
     MAX_LOG = 512,
     MAX_ENTRY = 24,
     SIM_LANES = 4,
-    MAX_MARKERS = 128
+    MAX_MARKERS = 128,
+    MAX_NEW_MARKERS = 8 /* of one transaction */
 };
 enum { REFUSED_VALUE = 7 };
 
@@ -57,23 +59,27 @@ struct sim_lane {
     uint64_t offset, rows_done, batch;
 };
 
+struct sim_marker {
+    uint64_t id;
+    uint8_t key;
+};
+
 struct sim_markers {
-    uint64_t id[MAX_MARKERS]; /* ascending */
-    uint8_t key[MAX_MARKERS];
     size_t n;
+    struct sim_marker at[MAX_MARKERS]; /* ascending ids */
 };
 
 struct sim_table {
-    struct sim_row row[MAX_KEYS];
-    struct sim_entry *log; /* MAX_LOG */
+    struct sim_entry *log; /* MAX_LOG; only ever added to */
     size_t nlog;
+    struct sim_row row[MAX_KEYS];
     /* by link: the control tables beside this table */
     struct sim_checkpoint checkpoint[MAX_LINKS];
     struct sim_lane lane[MAX_LINKS][SIM_LANES];
-    struct sim_markers markers[MAX_LINKS];
     bool quarantined[MAX_LINKS][MAX_KEYS];
     uint64_t last_marker[MAX_LINKS]; /* that stands in the log */
     bool refuses;                    /* rows with REFUSED_VALUE */
+    struct sim_markers markers[MAX_LINKS];
 };
 
 enum sim_lock { LOCK_NONE, LOCK_GAP, LOCK_ROW };
@@ -87,13 +93,15 @@ struct mem_store { /* one connection */
     bool in_tx, wrote;
     bool is_lane;           /* READ COMMITTED: locks no gap */
     uint8_t lock[MAX_KEYS]; /* enum sim_lock */
+    /* From here on it means something in a transaction only. */
     struct sim_row after[MAX_KEYS];
     struct sim_entry entry;
     /* What the commit will do to the control tables. */
     bool moves_checkpoint, moves_lane;
     struct sim_checkpoint checkpoint;
     struct sim_lane place;
-    struct sim_markers new_markers;
+    struct sim_marker new_markers[MAX_NEW_MARKERS];
+    size_t nnew_markers;
     uint64_t drop[MAX_KEYS], ndrop, purge;
     bool quarantine[MAX_KEYS], release[MAX_KEYS];
 };
@@ -118,11 +126,8 @@ struct actor { /* one direction, or the resync of a link: what its thread would 
     uint64_t ahead_turn;
     bool resync_wanted; /* a job that is stored: it has to be done before the world is at rest */
     struct apply apply;
-    struct mem_store store[2];
-    struct mem_store lane_store[SIM_LANES]; /* on the side it writes */
     struct store *lanes[SIM_LANES];
     size_t nlanes, lanes_min, first_lane; /* 0: it has none */
-    struct direction_stats stats;
 
     bool open;
     uint64_t at, at_rows; /* next entry to read and how many of its rows are done */
@@ -138,6 +143,10 @@ struct actor { /* one direction, or the resync of a link: what its thread would 
     uint8_t wait_key;
     bool wait_insert;
     uint64_t trace; /* hash of all that this task has seen so far */
+
+    struct mem_store store[2];
+    struct mem_store lane_store[SIM_LANES]; /* on the side it writes */
+    struct direction_stats stats;           /* which nobody looks at */
 };
 
 struct world {
@@ -189,5 +198,8 @@ bool world_is_equal(const struct world *w);
 bool world_has_quarantine(const struct world *w);
 uint64_t world_hash(const struct world *w, bool may_crash); /* of all that matters for what can come */
 void world_print(const struct world *w);
+
+/* Of an image: all of a world that was reset once and to which moves were made since. */
+void world_part(struct world *w, struct image *im);
 
 #endif
