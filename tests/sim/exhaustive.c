@@ -133,6 +133,14 @@ static void add_actor_moves(struct search *s, struct frame *f, size_t i)
         add_move(f, MOVE_TASK, i, TASK_SKIP, 0);
 }
 
+/* Nothing has been written yet. Values are compared for equality alone, so it is all the same which of them
+ * comes first: that one is called 1, and the other half of all states are these with the names exchanged. */
+static bool values_are_new(const struct search *s)
+{
+    return !s->run.drift && s->left.writes[0] == s->run.writes &&
+           s->left.writes[1] == (s->run.one_sided ? 0 : s->run.writes);
+}
+
 static void find_moves(struct search *s, struct frame *f)
 {
     static const uint8_t key = 0;
@@ -145,6 +153,8 @@ static void find_moves(struct search *s, struct frame *f)
             struct sim_row row = row_for(v), now = s->w->table[t].row[0];
             bool same = row.present == now.present && row.val == now.val;
 
+            if (v == 2 && values_are_new(s))
+                continue;
             if (!same && world_may_write(s->w, t, &key, &row, 1))
                 add_move(f, MOVE_WRITE, (size_t)t, v, 0);
         }

@@ -41,7 +41,10 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-enum { STACK_BYTES = 256 * 1024, FRAME_BYTES = 256 /* more than fiber_give_way() has below its frame's address */ };
+enum {
+    STACK_BYTES = 256 * 1024,
+    FRAME_BYTES = 256 /* more than fiber_give_way() has below its frame's address */
+};
 
 struct fiber {
     ucontext_t context;

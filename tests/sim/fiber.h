@@ -10,8 +10,8 @@ struct image;
 
 struct fiber *fiber_new(void (*body)(void *arg), void *arg); /* body must never return */
 void fiber_free(struct fiber *f);                            /* while it has given way */
-void fiber_run(struct fiber *f); /* until it gives way; from the main stack only */
-void fiber_give_way(void);       /* from within a fiber: back to fiber_run() */
+void fiber_run(struct fiber *f);                    /* until it gives way; from the main stack only */
+void fiber_give_way(void);                          /* from within a fiber: back to fiber_run() */
 void fiber_part(struct fiber *f, struct image *im); /* of an image: its stack, while it has given way */
 
 #endif

@@ -85,7 +85,10 @@ static bool is_ours(const void *ptr)
     return p >= region.data && p < region.data + REGION_BYTES;
 }
 
-static struct piece *piece_of(void *ptr) { return (struct piece *)(void *)((char *)ptr - offsetof(struct piece, next)); }
+static struct piece *piece_of(void *ptr)
+{
+    return (struct piece *)(void *)((char *)ptr - offsetof(struct piece, next));
+}
 
 void *__wrap_malloc(size_t size)
 {

@@ -386,7 +386,8 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
     }
     for (size_t i = 0; i < w->nmarkers; i++) {
         assert(m->nnew_markers < MAX_NEW_MARKERS);
-        m->new_markers[m->nnew_markers++] = (struct sim_marker){w->markers[i].id, key_number(&w->markers[i].from)};
+        m->new_markers[m->nnew_markers++] = (struct sim_marker){w->markers[i].id,
+                                                                key_number(&w->markers[i].from)};
         m->entry.link = (int8_t)m->link;
         m->entry.side = (uint8_t)m->base.side;
         m->entry.marker = w->markers[i].id;
