@@ -64,8 +64,8 @@ static const char *skip_digits(const char *p, const char *end)
     return p;
 }
 
-/* -?[0-9]+(\.[0-9]+)? and, for a double, (e[+-]?[0-9]+)? */
-static bool is_number(const char *p, size_t len, bool is_double)
+/* -?[0-9]+(\.[0-9]+)? and, where it may have one, (e[+-]?[0-9]+)? */
+static bool is_number(const char *p, size_t len, bool has_exponent)
 {
     const char *end = p + len, *start;
 
@@ -81,7 +81,7 @@ static bool is_number(const char *p, size_t len, bool is_double)
         if (p == start)
             return false;
     }
-    if (is_double && p < end && *p == 'e') {
+    if (has_exponent && p < end && *p == 'e') {
         p++;
         if (p < end && (*p == '+' || *p == '-'))
             p++;
@@ -93,14 +93,20 @@ static bool is_number(const char *p, size_t len, bool is_double)
     return p == end;
 }
 
+static bool is_double(const struct column *c) { return c->kind == COL_FLOAT || c->kind == COL_DOUBLE; }
+
+static bool check_number(const struct column *c, const struct value *v, struct err *err)
+{
+    return (v->len > 0 && is_number(v->data, v->len, is_double(c))) ||
+           err_set(err, ERR_ROW, 0, "the value for column %s is not a number", c->name);
+}
+
 static bool add_number(const struct column *c, const struct value *v, struct buf *out, struct err *err)
 {
-    bool is_double = c->kind == COL_FLOAT || c->kind == COL_DOUBLE;
-
-    if (v->len == 0 || !is_number(v->data, v->len, is_double))
-        return err_set(err, ERR_ROW, 0, "the value for column %s is not a number", c->name);
+    if (!check_number(c, v, err))
+        return false;
     buf_add(out, v->data, v->len);
-    if (is_double && memchr(v->data, 'e', v->len) == NULL)
+    if (is_double(c) && memchr(v->data, 'e', v->len) == NULL)
         buf_adds(out, "e0");
     return true;
 }
@@ -189,27 +195,33 @@ static bool unwritable(const struct field *f, const struct column *c, const stru
                    c->name);
 }
 
-/* As it is looked for, or stored. */
-static bool add_literal(const struct field *f, enum side side, const struct value *v, bool stored,
-                        struct buf *out, struct err *err)
+/* May it be looked for, or stored? */
+static bool check_value(const struct field *f, enum side side, const struct value *v, bool stored,
+                        struct err *err)
 {
     const struct column *c = f->column[side];
     const char *why;
 
+    /* An old TIMESTAMP column would take NULL and put the time of day in its place. */
+    if (v->state == VALUE_NULL)
+        return c->nullable || err_set(err, ERR_ROW, ER_BAD_NULL, "column %s cannot be NULL", c->name);
+    if (v->state != VALUE_SET)
+        return unwritable(f, c, v, err);
+    if (stored && !is_sealed(f, side) && !column_holds(c, v->data, v->len, &why))
+        return err_set(err, ERR_ROW, ER_DATA_TOO_LONG, "column %s cannot hold the value: %s", c->name, why);
+    return true;
+}
+
+static bool add_literal(const struct field *f, enum side side, const struct value *v, bool stored,
+                        struct buf *out, struct err *err)
+{
+    if (!check_value(f, side, v, stored, err))
+        return false;
     if (v->state == VALUE_NULL) {
-        /* An old TIMESTAMP column would take NULL and put the time of day in its place. */
-        if (!c->nullable)
-            return err_set(err, ERR_ROW, ER_BAD_NULL, "column %s cannot be NULL", c->name);
         buf_adds(out, "NULL");
         return true;
     }
-    if (v->state != VALUE_SET)
-        return unwritable(f, c, v, err);
-    if (is_sealed(f, side))
-        return add_sealed(f, side, v, out, err);
-    if (stored && !column_holds(c, v->data, v->len, &why))
-        return err_set(err, ERR_ROW, ER_DATA_TOO_LONG, "column %s cannot hold the value: %s", c->name, why);
-    return add_by_kind(c, v, out, err);
+    return is_sealed(f, side) ? add_sealed(f, side, v, out, err) : add_by_kind(f->column[side], v, out, err);
 }
 
 bool sqlgen_literal(const struct field *f, enum side side, const struct value *v, struct buf *out,
@@ -503,13 +515,8 @@ void sqlgen_estimate(const struct link *link, enum side side, struct buf *out)
 
 /* ---- Writing rows ---- */
 
-bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
-                   struct buf *out, struct err *err)
+static void add_insert_into(const struct link *link, enum side side, struct buf *out)
 {
-    struct buf now = BUF_INIT; /* the same text for each */
-    bool ok = true;
-
-    add_now(link->synced_at[side], &now);
     buf_adds(out, "INSERT INTO ");
     add_table(link, side, out);
     buf_adds(out, " (");
@@ -519,6 +526,16 @@ bool sqlgen_insert(const struct link *link, enum side side, const struct row_wri
     }
     db_quote_name(out, link->synced_at[side]->name);
     buf_adds(out, ") VALUES ");
+}
+
+bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
+                   struct buf *out, struct err *err)
+{
+    struct buf now = BUF_INIT; /* the same text for each */
+    bool ok = true;
+
+    add_now(link->synced_at[side], &now);
+    add_insert_into(link, side, out);
     for (size_t r = 0; r < nrows && ok; r++) {
         assert(rows[r].before == NULL && rows[r].after != NULL);
         buf_adds(out, r > 0 ? ",(" : "(");
@@ -531,6 +548,84 @@ bool sqlgen_insert(const struct link *link, enum side side, const struct row_wri
     }
     buf_done(&now);
     return ok;
+}
+
+/* ---- Values beside the text ----
+ *
+ * They go as text, but for bytes, and the column makes of them what it makes of a text in quotes. That is the same as of the bare
+ * number that our literals of these kinds are. It is not for BIT and YEAR, and text that is not UTF-8 would have to
+ * be told apart from text that is.
+ */
+
+static bool can_bind(const struct column *c)
+{
+    switch (c->kind) {
+    case COL_BIT:
+    case COL_YEAR:
+    case COL_VECTOR:
+    case COL_GEOMETRY:
+    case COL_OTHER: return false;
+    case COL_TEXT: return c->convert == NULL;
+    default: return true;
+    }
+}
+
+bool sqlgen_can_bind(const struct link *link, enum side side)
+{
+    for (size_t i = 0; i < link->nfields; i++)
+        if (!can_bind(link->fields[i].column[side]))
+            return false;
+    return true;
+}
+
+bool sqlgen_is_bytes(const struct field *f, enum side side) { return f->column[side]->kind == COL_BINARY; }
+
+void sqlgen_insert_bound(const struct link *link, enum side side, struct buf *out)
+{
+    add_insert_into(link, side, out);
+    buf_addc(out, '(');
+    for (size_t i = 0; i < link->nfields; i++)
+        buf_adds(out, "?,");
+    add_now(link->synced_at[side], out);
+    buf_addc(out, ')');
+}
+
+static bool bind_sealed(const struct field *f, const struct value *v, struct db_param *ret_param,
+                        struct arena *arena, struct err *err)
+{
+    struct buf sealed = BUF_INIT;
+    bool ok = cipher_seal(f->keys, f->encoding, v->data, v->len, &sealed, err);
+
+    if (ok)
+        *ret_param = (struct db_param){arena_copy(arena, sealed.data, sealed.len), sealed.len};
+    buf_done(&sealed);
+    return ok;
+}
+
+static bool bind_value(const struct field *f, enum side side, const struct value *v,
+                       struct db_param *ret_param, struct arena *arena, struct err *err)
+{
+    const struct column *c = f->column[side];
+    bool is_bare = c->kind == COL_INT || c->kind == COL_DECIMAL || is_double(c);
+
+    if (!check_value(f, side, v, true, err))
+        return false;
+    if (v->state == VALUE_SET && is_sealed(f, side))
+        return bind_sealed(f, v, ret_param, arena, err);
+    *ret_param = (struct db_param){NULL, 0};
+    if (v->state == VALUE_SET)
+        *ret_param = (struct db_param){v->data != NULL ? v->data : "", v->len};
+    return v->state != VALUE_SET || !is_bare || check_number(c, v, err);
+}
+
+bool sqlgen_bind(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
+                 struct db_param *ret_params, struct arena *arena, struct err *err)
+{
+    for (size_t r = 0; r < nrows; r++)
+        for (size_t i = 0; i < link->nfields; i++)
+            if (!bind_value(&link->fields[i], side, &rows[r].after[i], ret_params++, arena, err))
+                return fail_at(err, r);
+    return true;
 }
 
 /* "k1=1 AND k2='x'": the row as it was locked. */

@@ -34,6 +34,13 @@ bool sqlgen_range(const struct link *link, enum side side, const struct key_rang
 /* Several rows in one statement. ERR_ROW has the index in rows. */
 bool sqlgen_insert(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
                    struct buf *out, struct err *err);
+/* The same with values that go beside the text, where all columns are of kinds that this means no other value for. */
+bool sqlgen_can_bind(const struct link *link, enum side side);
+void sqlgen_insert_bound(const struct link *link, enum side side, struct buf *out);
+bool sqlgen_is_bytes(const struct field *f, enum side side); /* or text */
+/* The values of these rows, nfields each; in the arena or where they stand. ERR_ROW has the index in rows. */
+bool sqlgen_bind(const struct link *link, enum side side, const struct row_write *rows, size_t nrows,
+                 struct db_param *ret_params, struct arena *arena, struct err *err);
 bool sqlgen_delete(const struct link *link, enum side side, const struct row_write *row, struct buf *out,
                    struct err *err);
 /* Writes what differs, and always version, updated_at and synced_at. */

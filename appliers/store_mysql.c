@@ -55,6 +55,9 @@ enum {
     INSERT_MAX = 200, /* rows of one INSERT: the price of finding the bad one */
     UPDATE_MAX = 100, /* likewise; a row looks for its place in a list that long */
     DELETE_MAX = 200,
+    BOUND_MIN = 50,   /* rows of an INSERT that is worth a round trip of its own, */
+    BOUND_MAX = 2000, /* and that is sent at most: where it is refused, as text, as above */
+    BOUND_BYTES = 1 << 19,
     GUARDED_MAX = 4,            /* statements about rows that a COMMIT goes with: a guard costs some 10 us */
     PACKET_BYTES = 1 << 20,     /* about */
     PURGE_CONFLICTS_EVERY = 64, /* ids */
@@ -99,6 +102,10 @@ struct store_mysql {
     bool warned;    /* a statement of the write under way had warnings */
     bool guarded;   /* its statements about rows have guards, and the COMMIT goes with them */
     bool unguarded; /* a guard has stopped it: the rest is done without */
+    bool can_bind;  /* inserted values may go beside the text of their statement */
+    size_t text_to; /* but not those of rows before this one */
+    struct db_param *params;
+    size_t params_cap;
 
     struct row_write *rows; /* of the write under way, in the order in which they are written */
     struct place *places;   /* theirs */
@@ -823,6 +830,96 @@ static bool add_rows(struct store_mysql *m, size_t first, size_t count, struct e
     return ok;
 }
 
+/* ---- INSERTs whose values go beside them ----
+ *
+ * A server that need not read and parse the values of each row, nor write the text of the statement into its log, has half the
+ * work: 5.4 instead of 9.1 us a row on MariaDB 10.11, at 200 rows and more a statement. It is a packet of its own.
+ */
+
+/* How many of the rows from number i on go into one such statement; 0: they go as text. */
+static size_t count_bound(const struct store_mysql *m, size_t i)
+{
+    size_t limit = packet_max(m) / 2 < BOUND_BYTES ? packet_max(m) / 2 : BOUND_BYTES, n = 0, bytes = 0;
+
+    if (!m->can_bind || i < m->text_to)
+        return 0;
+    for (; n < m->nrows - i && n < BOUND_MAX && m->places[i + n].kind == INSERTED; n++) {
+        bytes += row_bytes(m->base.link, m->rows[i + n].after);
+        if (bytes > limit)
+            break;
+    }
+    return n >= BOUND_MIN ? n : 0;
+}
+
+/* Inserts come last, so it is enough to look at the last rows. */
+static bool has_bound(const struct store_mysql *m)
+{
+    return m->nrows >= BOUND_MIN && count_bound(m, m->nrows - BOUND_MIN) > 0;
+}
+
+static bool bind_rows(struct store_mysql *m, size_t first, size_t count, struct arena *arena, struct err *err)
+{
+    const struct link *link = m->base.link;
+
+    if (count * link->nfields > m->params_cap) {
+        m->params_cap = 2 * count * link->nfields;
+        m->params = mem_realloc(m->params, m->params_cap * sizeof *m->params);
+    }
+    if (sqlgen_bind(link, m->base.side, &m->rows[first], count, m->params, arena, err))
+        return true;
+    if (err->kind == ERR_ROW)
+        err->index = m->places[first + err->index].index;
+    return table_failed(m, err);
+}
+
+static bool prepare_insert(struct store_mysql *m)
+{
+    const struct link *link = m->base.link;
+    struct buf sql = BUF_INIT;
+    bool *is_bytes = mem_alloc((link->nfields + 1) * sizeof *is_bytes);
+
+    for (size_t i = 0; i < link->nfields; i++)
+        is_bytes[i] = sqlgen_is_bytes(&link->fields[i], m->base.side);
+    sqlgen_insert_bound(link, m->base.side, &sql);
+    bool ready = dbconn_prepare_rows(m->conn, sql.data, sql.len, is_bytes, link->nfields);
+
+    free(is_bytes);
+    buf_done(&sql);
+    return ready;
+}
+
+/* Those that are in the packet go first. Where the statement cannot be had, or is refused as a whole, text_to says that these
+ * rows are still to be written. */
+static bool write_bound(struct store_mysql *m, size_t first, size_t count, struct err *err)
+{
+    const size_t nparams = count * m->base.link->nfields;
+    struct arena arena;
+
+    if (!send_packet(m, err))
+        return false;
+    if (!prepare_insert(m)) {
+        m->text_to = first + count;
+        return true;
+    }
+    arena_init(&arena);
+    bool ok = bind_rows(m, first, count, &arena, err);
+    bool fits = ok && dbconn_params_bytes(m->params, nparams) < packet_max(m);
+
+    if (!fits)
+        m->text_to = first + count;
+    if (fits && dbconn_run_rows(m->conn, m->params, count, err)) {
+        m->warned = m->warned || dbconn_warned(m->conn);
+        ok = dbconn_statement_rows(m->conn, 0) == count || lost_our_row(m, err);
+    } else if (fits && err->kind == ERR_ROW) {
+        err_clear(err);
+        m->text_to = first + count;
+    } else if (fits) {
+        ok = row_failed(m, first, err);
+    }
+    arena_done(&arena);
+    return ok;
+}
+
 /* The column of the row that the server stored as another value; NULL: none. */
 static const struct column *altered_column(const struct store_mysql *m, const struct value *wanted,
                                            const struct value *stored)
@@ -947,11 +1044,19 @@ static bool op_write(struct store *s, const struct store_write *w, struct err *e
     m->warned = m->unguarded = false;
     clear_packet(m);
     arrange(m, w);
-    m->guarded = w->commit && m->fenced && are_few(m);
+    m->text_to = 0;
+    m->guarded = w->commit && m->fenced && are_few(m) && !has_bound(m);
     add_control(m, w);
     for (size_t i = 0; i < m->nrows;) {
-        size_t n = count_rows(m, i);
+        size_t n = count_bound(m, i);
 
+        if (n > 0 && !write_bound(m, i, n, err))
+            return false;
+        if (n > 0 && i >= m->text_to) {
+            i += n;
+            continue;
+        }
+        n = count_rows(m, i);
         if (!send_if_full(m, err) || !add_rows(m, i, n, err))
             return false;
         i += n;
@@ -1345,6 +1450,7 @@ struct store *store_mysql_new(const struct db_options *db, const char *state_dat
     m->conn = dbconn_new(db);
     m->state_db = mem_strdup(state_database);
     m->lock_wait_s = LOCK_WAIT_S;
+    m->can_bind = sqlgen_can_bind(link, side);
     buf_init(&m->packet, 0);
     return &m->base;
 }
@@ -1372,6 +1478,7 @@ void store_mysql_free(struct store *s)
     free(m->statements);
     free(m->rows);
     free(m->places);
+    free(m->params);
     free(m->state_db);
     free(m);
 }

@@ -43,6 +43,18 @@ enum { WRITE_TIMEOUT_S = 60 };
  * that passes nothing is seen only by who uses it, and one that is never used may be cut on the way. */
 enum { ANSWER_COUNTS_US = 1900000, ASKS_EVERY_US = 30000000 };
 
+/* The statement whose values go beside its text. */
+struct bound {
+    MYSQL_STMT *stmt; /* NULL: there is none */
+    bool refused;     /* this connection has none */
+    struct buf sql;
+    MYSQL_BIND *binds; /* of each column, and for each an array of rows_cap: */
+    size_t ncolumns, rows_cap;
+    char **data;
+    unsigned long *len;
+    char *indicator;
+};
+
 struct dbconn {
     struct db_options options;
     struct db_target *target, *own_target; /* the options', or our own */
@@ -58,6 +70,7 @@ struct dbconn {
     bool warned;    /* one of them had warnings */
     size_t nrows, rows_cap;
     char error_name[DBERR_NAME_MAX];
+    struct bound bound;
 
     pthread_mutex_t lock; /* for the rest */
     int fd;               /* -1: none */
@@ -112,6 +125,19 @@ void dbconn_free(struct dbconn *c)
     free(c);
 }
 
+/* Behind the connection it belongs to: then nothing is sent any more. */
+static void forget_bound(struct bound *b)
+{
+    if (b->stmt != NULL)
+        mysql_stmt_close(b->stmt);
+    free(b->binds);
+    free(b->data);
+    free(b->len);
+    free(b->indicator);
+    buf_done(&b->sql);
+    *b = (struct bound){.sql = BUF_INIT};
+}
+
 /* keep_down: the owner goes on connecting, and has not met the flag yet. */
 static void close_handle(struct dbconn *c, bool keep_down)
 {
@@ -122,6 +148,7 @@ static void close_handle(struct dbconn *c, bool keep_down)
     if (c->mysql != NULL)
         mysql_close(c->mysql);
     c->mysql = NULL;
+    forget_bound(&c->bound);
     free(c->version);
     c->version = NULL;
     c->nrows = 0;
@@ -737,6 +764,129 @@ uint64_t dbconn_affected_rows(const struct dbconn *c) { return c->nrows > 0 ? c-
 bool dbconn_warned(const struct dbconn *c) { return c->warned; }
 
 uint64_t dbconn_statement_rows(const struct dbconn *c, size_t i) { return i < c->nrows ? c->rows[i] : 0; }
+
+/* ---- Rows beside their statement ----
+ *
+ * COM_STMT_BULK_EXECUTE: the values of all rows, column by column as the library wants them, in one packet. The server takes
+ * it for one statement: where a row is refused, all are undone.
+ */
+
+static bool takes_rows(struct dbconn *c)
+{
+    unsigned long extended = 0; /* what a MariaDB can, beside what a MySQL can */
+
+    return c->kind == DB_MARIADB &&
+           mariadb_get_infov(c->mysql, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &extended) == 0 &&
+           (extended & (MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+}
+
+bool dbconn_prepare_rows(struct dbconn *c, const char *sql, size_t len, const bool *is_bytes, size_t ncolumns)
+{
+    struct bound *b = &c->bound;
+
+    if (c->mysql == NULL || b->refused)
+        return false;
+    if (b->stmt != NULL && b->sql.len == len && memcmp(b->sql.data, sql, len) == 0)
+        return true;
+    if (b->stmt != NULL)
+        mysql_stmt_close(b->stmt);
+    b->stmt = NULL;
+    forget_bound(b);
+    b->stmt = mysql_stmt_init(c->mysql);
+    if (b->stmt == NULL || !takes_rows(c) || mysql_stmt_prepare(b->stmt, sql, len) != 0 ||
+        mysql_stmt_param_count(b->stmt) != ncolumns) {
+        forget_bound(b);
+        b->refused = true; /* too many statements, say */
+        return false;
+    }
+    buf_add(&b->sql, sql, len);
+    b->ncolumns = ncolumns;
+    b->binds = mem_zalloc(ncolumns, sizeof *b->binds);
+    for (size_t i = 0; i < ncolumns; i++)
+        b->binds[i].buffer_type = is_bytes[i] ? MYSQL_TYPE_BLOB : MYSQL_TYPE_STRING;
+    return true;
+}
+
+size_t dbconn_params_bytes(const struct db_param *params, size_t count)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++)
+        bytes += params[i].len + 10; /* with what tells its length */
+    return bytes;
+}
+
+/* Row after row to column after column. */
+static void turn_params(struct bound *b, const struct db_param *params, size_t nrows)
+{
+    static char nothing[1];
+
+    if (nrows > b->rows_cap) {
+        b->rows_cap = 2 * nrows;
+        b->data = mem_realloc(b->data, b->rows_cap * b->ncolumns * sizeof *b->data);
+        b->len = mem_realloc(b->len, b->rows_cap * b->ncolumns * sizeof *b->len);
+        b->indicator = mem_realloc(b->indicator, b->rows_cap * b->ncolumns);
+    }
+    for (size_t i = 0; i < b->ncolumns; i++) {
+        char **data = b->data + i * b->rows_cap;
+        unsigned long *len = b->len + i * b->rows_cap;
+        char *indicator = b->indicator + i * b->rows_cap;
+
+        for (size_t row = 0; row < nrows; row++) {
+            const struct db_param *p = &params[row * b->ncolumns + i];
+
+            data[row] = p->data != NULL ? (char *)p->data : nothing;
+            len[row] = p->len;
+            indicator[row] = p->data != NULL ? STMT_INDICATOR_NONE : STMT_INDICATOR_NULL;
+        }
+        b->binds[i].buffer = data;
+        b->binds[i].length = len;
+        b->binds[i].u.indicator = indicator;
+    }
+}
+
+/* As send_query(): the library would wait for the answer itself. */
+static bool send_bound(struct dbconn *c, struct err *err)
+{
+    const struct bound *b = &c->bound;
+    my_bool on = 1, off = 0;
+
+    may_break(c, FAULT_BEFORE, b->sql.data, b->sql.len);
+    mysql_optionsv(c->mysql, MARIADB_OPT_SKIP_READ_RESPONSE, &on);
+    bool sent = mysql_stmt_execute(b->stmt) == 0;
+
+    mysql_optionsv(c->mysql, MARIADB_OPT_SKIP_READ_RESPONSE, &off);
+    if (!sent)
+        return dbconn_fail(c, err);
+    may_break(c, FAULT_SENT, b->sql.data, b->sql.len);
+    return !mysql_read_query_result(c->mysql) || dbconn_fail(c, err);
+}
+
+bool dbconn_run_rows(struct dbconn *c, const struct db_param *params, size_t nrows, struct err *err)
+{
+    struct bound *b = &c->bound;
+    unsigned count = (unsigned)nrows;
+
+    c->nrows = 0;
+    c->warned = false;
+    c->error_name[0] = '\0';
+    assert(b->stmt != NULL && nrows > 0);
+    if (!dbconn_is_current(c, err))
+        return false;
+    turn_params(b, params, nrows);
+    if (mysql_stmt_attr_set(b->stmt, STMT_ATTR_ARRAY_SIZE, &count) != 0 ||
+        mysql_stmt_bind_param(b->stmt, b->binds) != 0)
+        return err_set(err, ERR_RETRY, 0, "the client library takes no rows");
+    if (!send_bound(c, err)) {
+        if (err != NULL)
+            err->index = 0;
+        return false;
+    }
+    note_rows(c, mysql_affected_rows(c->mysql));
+    c->warned = mysql_warning_count(c->mysql) > 0;
+    may_break(c, FAULT_AFTER, b->sql.data, b->sql.len);
+    return true;
+}
 
 /* ---- Results ----
  *

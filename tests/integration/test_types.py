@@ -231,6 +231,41 @@ def test_every_type_goes_out_and_comes_back_equal(twin, make_pair):
     assert code == 0, text
 
 
+BESIDE = {group: {column: kind for column, kind in GROUPS[group].items() if not column.startswith("bit") and column != "y"}
+          for group in ("numbers", "times", "labels", "bytes", "texts", "json", "network")}
+
+
+@pytest.mark.pairings("mariadb-10.11/mariadb-10.11", "mariadb-11.8/mariadb-11.8", "mysql-9.7/mariadb-11.8")
+def test_values_that_go_beside_their_statement(twin, make_pair):
+    """Many rows are inserted at once, in whose statement no value stands: a MariaDB is to make the same of them."""
+    groups = [Group(make_pair, twin, name, columns) for name, columns in BESIDE.items()]
+    for group in groups:
+        group.times = 100 // len(group.cases) + 1
+        for n in range(group.times):
+            group.insert("left", 1000 * (n + 1))
+    ran = executed(twin)
+    twin.start()
+    for group in groups:
+        job = group.pair.wait_job()
+        assert job["rows_written"] == group.times * (len(group.cases) + 1) and job["quarantined"] == 0, job
+    twin.settle()
+    assert executed(twin) >= ran + len(groups)
+    ran = executed(twin)
+    for group in groups:
+        group.pair.delete("left", *({"id": str(1000 * (n + 1) + key)} for n in range(group.times) for key, _, _ in group.cases))
+    twin.wait_equal()
+    for group in groups:
+        group.pair.insert("left", *({"id": str(1000 * (n + 1) + key), column: group.value("left", value)}
+                                    for n in range(group.times) for key, column, value in group.cases), at_once=True)
+    twin.settle()
+    assert executed(twin) > ran
+    assert not any(any(c.values()) for group in groups for c in group.pair.conflicts().values() if c)
+
+
+def executed(twin):
+    return int(twin.servers["right"].rows("SHOW GLOBAL STATUS LIKE 'Com_stmt_execute'")[0][1])
+
+
 @pytest.mark.pairings("mariadb-10.11/mariadb-10.11", "mariadb-11.8/mariadb-11.8", "mysql-9.7/mysql-9.7")
 def test_what_the_log_tells_of_columns_makes_no_difference(twin, make_pair):
     """binlog_row_metadata, and on MariaDB compressed events, which are rows too."""

@@ -89,9 +89,9 @@ class Pair:
                 cursor.execute(statement)
             c.commit()
 
-    def insert(self, side, *rows):
+    def insert(self, side, *rows, at_once=False):
         self.run(side, [f"INSERT INTO {self.tables[side]} ({', '.join(name(c) for c in row)}) "
-                        f"VALUES ({', '.join(row.values())})" for row in rows])
+                        f"VALUES ({', '.join(row.values())})" for row in rows], at_once)
 
     def where(self, row):
         return " AND ".join(f"{name(k)} = {row[k]}" for k in self.key)

@@ -447,6 +447,92 @@ static void test_insert(void **state)
     buf_done(&out);
 }
 
+static void assert_param(const struct db_param *p, const char *text)
+{
+    if (text == NULL) {
+        assert_null(p->data);
+        return;
+    }
+    assert_int_equal(p->len, strlen(text));
+    assert_memory_equal(p->data, text, p->len);
+}
+
+static void test_insert_with_values_beside_it(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct value a[NFIELDS], b[NFIELDS];
+    struct row_write rows[2] = {{.after = a}, {.after = b}};
+    struct db_param params[2 * NFIELDS];
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena);
+    assert_true(sqlgen_can_bind(&link_of_two, SIDE_RIGHT));
+    sqlgen_insert_bound(&link_of_two, SIDE_RIGHT, &out);
+    assert_buf(
+        &out,
+        "INSERT INTO `shop`.`cus``tomers` (`id`,`email`,`no``te`,`sync_version`,`updated_at`,`last_sync_at`)"
+        " VALUES (?,?,?,?,?,UTC_TIMESTAMP(3))");
+    set_row(a, "1", "x'@y", NULL, "5", "2026-01-05 10:11:12");
+    set_row(b, "2", NULL, "", "6", NULL);
+    assert_true(sqlgen_bind(&link_of_two, SIDE_RIGHT, rows, 2, params, &arena, &err));
+    for (size_t i = 0; i < NFIELDS; i++) {
+        assert_param(&params[i], (const char *[]){"1", "x'@y", NULL, "5", "2026-01-05 10:11:12"}[i]);
+        assert_param(&params[NFIELDS + i], (const char *[]){"2", NULL, "", "6", NULL}[i]);
+    }
+
+    /* On the left it is sealed, each time another way. */
+    assert_true(sqlgen_bind(&link_of_two, SIDE_LEFT, rows, 1, params, &arena, &err));
+    struct buf plain = BUF_INIT;
+
+    assert_true(cipher_open(fields[EMAIL].keys, fields[EMAIL].encoding, params[EMAIL].data, params[EMAIL].len,
+                            &plain));
+    assert_int_equal(plain.len, 4);
+    assert_memory_equal(plain.data, "x'@y", 4);
+    buf_done(&plain);
+
+    b[VERSION] = text_value("6 or so");
+    assert_false(sqlgen_bind(&link_of_two, SIDE_RIGHT, rows, 2, params, &arena, &err));
+    assert_int_equal(err.kind, ERR_ROW);
+    assert_int_equal(err.index, 1);
+    b[VERSION] = text_value("6");
+    a[NOTE].state = VALUE_MISSING;
+    assert_false(sqlgen_bind(&link_of_two, SIDE_RIGHT, rows, 2, params, &arena, &err));
+    assert_int_equal(err.index, 0);
+    a[NOTE] = text_value(NULL);
+    a[ID] = text_value(NULL);
+    assert_false(sqlgen_bind(&link_of_two, SIDE_RIGHT, rows, 2, params, &arena, &err));
+    assert_int_equal(err.code, 1048);
+    arena_done(&arena);
+    buf_done(&out);
+}
+
+/* Their bytes would mean another value, or say too little. */
+static void test_kinds_whose_values_stay_in_the_text(void **state)
+{
+    struct column other = {.name = "x", .nullable = true};
+    static const enum column_kind STAYS[] = {COL_BIT, COL_YEAR, COL_VECTOR, COL_GEOMETRY, COL_OTHER};
+    struct err err = ERR_INIT;
+
+    (void)state;
+    fields[EMAIL].column[SIDE_RIGHT] = &other;
+    for (size_t i = 0; i < sizeof STAYS / sizeof *STAYS; i++) {
+        other.kind = STAYS[i];
+        assert_false(sqlgen_can_bind(&link_of_two, SIDE_RIGHT));
+        assert_true(sqlgen_can_bind(&link_of_two, SIDE_LEFT));
+    }
+    other.kind = COL_BINARY;
+    assert_true(sqlgen_can_bind(&link_of_two, SIDE_RIGHT));
+    assert_true(sqlgen_is_bytes(&fields[EMAIL], SIDE_RIGHT));
+    assert_false(sqlgen_is_bytes(&fields[EMAIL], SIDE_LEFT));
+    other.kind = COL_TEXT;
+    assert_true(charset_new("latin1", &other.convert, &err));
+    assert_false(sqlgen_can_bind(&link_of_two, SIDE_RIGHT));
+    charset_free(other.convert);
+    fields[EMAIL].column[SIDE_RIGHT] = &columns[EMAIL];
+}
+
 static void test_update_and_delete(void **state)
 {
     struct buf out = BUF_INIT;
@@ -1085,6 +1171,8 @@ int main(void)
         cmocka_unit_test(test_lock),
         cmocka_unit_test(test_select_expressions),
         cmocka_unit_test(test_insert),
+        cmocka_unit_test(test_insert_with_values_beside_it),
+        cmocka_unit_test(test_kinds_whose_values_stay_in_the_text),
         cmocka_unit_test(test_update_and_delete),
         cmocka_unit_test(test_many_rows_in_one_update),
         cmocka_unit_test(test_numbers_in_a_choice),
