@@ -70,9 +70,9 @@ enum {
     IDLE_WAIT_LEAST_MS = 250,
     IDLE_WAIT_MOST_MS = 5000,
     IDLE_STORE_MS = 10000,
-    IDLE_STORE_MOST_MS = 300000,
+    IDLE_STORE_MOST_MS = 60000,
 };
-static const uint64_t IDLE_STORE_BYTES = 16U << 20, IDLE_STORE_MOST_BYTES = 256U << 20;
+static const uint64_t IDLE_STORE_BYTES = 16U << 20, IDLE_STORE_MOST_BYTES = 64U << 20;
 
 /* One server that some link uses. */
 struct node {
@@ -498,7 +498,8 @@ static void init_pairs(struct supervisor *s)
     }
 }
 
-/* As much for all links together as a few of them would do; but never so rarely that somebody has to wait for it. */
+/* As much for all links together as a few of them would do; but never so rarely that somebody has to wait for it. (What lies
+ * between the positions of many links is read slowly after a restart.) */
 static struct applier_idle idle_of(size_t npairs)
 {
     uint32_t n = npairs > 0 && npairs < 1000 ? (uint32_t)npairs : 1000;
