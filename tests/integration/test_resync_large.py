@@ -1,5 +1,8 @@
 """A first start over a large table, beside applications that write, killed again and again."""
 
+import contextlib
+import itertools
+import subprocess
 import threading
 import time
 
@@ -71,26 +74,30 @@ def fill(twin):
     insert("right", range(1, DIFFERING + 1), name_of("right"), 2)
 
 
+@contextlib.contextmanager
+def lines(twin, side):
+    """A table in the order of the key, as the command line client tells it, which is much quicker than a driver in Python."""
+    server = twin.servers[side]
+    with subprocess.Popen([*server.client_command(), "--quick", "--batch", "--skip-column-names",
+                           "--init-command=SET time_zone = '+00:00'", f"--execute={twin.link.select(side)}"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as client:
+        yield client.stdout
+        client.stdout.close()
+        assert client.wait() == 0
+
+
 def count_differences(twin):
     """Both tables in the order of the key, row by row, without holding them."""
-    import pymysql.cursors
-    link, columns = twin.link, [c.left for c in twin.link.columns]
-    sealed = columns.index("email_encrypted")
-    streams = [twin.servers[side].connect(cursorclass=pymysql.cursors.SSCursor) for side in SIDES]
-    cursors = [c.cursor() for c in streams]
-    for side, cursor in zip(SIDES, cursors):
-        cursor.execute(link.select(side))
+    sealed = [c.left for c in twin.link.columns].index("email_encrypted")
     rows = differing = 0
-    while True:
-        left, right = (cursor.fetchone() for cursor in cursors)
-        if left is None and right is None:
-            break
-        rows += 1
-        if left is not None:
-            left = (*left[:sealed], twin.cipher.open(left[sealed]), *left[sealed + 1:])
-        differing += left != right
-    for c in streams:
-        c.close()
+    with lines(twin, "left") as lefts, lines(twin, "right") as rights:
+        for left, right in itertools.zip_longest(lefts, rights):
+            rows += 1
+            if left is not None:
+                fields = left.split("\t")
+                fields[sealed] = twin.cipher.open(fields[sealed])
+                left = "\t".join(fields)
+            differing += left != right
     return rows, differing
 
 

@@ -26,6 +26,7 @@ import threading
 import time
 
 import pymysql
+import pymysql.cursors
 
 LONGEST_SOCKET_PATH = 100  # the kernel takes 107
 
@@ -85,15 +86,17 @@ def _tail(path, lines=30):
 def wait_until(what, condition, timeout_s=20, every_s=0.01):
     """Calls condition until it returns something true, which is returned. A timeout
     says what was waited for and what the condition returned last: it may return a
-    false object that prints as an explanation (see Why)."""
-    deadline = time.monotonic() + timeout_s
+    false object that prints as an explanation (see Why). What takes longer is asked
+    for less often: a tenth of the time that it has taken, up to 0.1 s."""
+    began = time.monotonic()
+    deadline = began + timeout_s
     while True:
         result = condition()
         if result:
             return result
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}: {result!r}")
-        time.sleep(every_s)
+        time.sleep(max(every_s, min(0.1, (time.monotonic() - began) / 10)))
 
 
 class Why:
@@ -395,14 +398,23 @@ class Server:
             cursor.execute(query, args)
             return cursor.fetchall()
 
+    def dicts(self, query, args=None):
+        """Rows as dicts, by the names of the columns."""
+        with self._connection().cursor(pymysql.cursors.DictCursor) as cursor:
+            cursor.execute(query, args)
+            return cursor.fetchall()
+
     def value(self, query, args=None):
         rows = self.rows(query, args)
         return rows[0][0] if rows else None
 
+    def client_command(self):
+        return [*self.kind.command(self.kind.client), "--no-defaults", f"--socket={self.socket}", "--user=root",
+                "--default-character-set=utf8mb4"]
+
     def script(self, text, database=None):
         """Runs SQL text through the command line client, as people do."""
-        command = [*self.kind.command(self.kind.client), "--no-defaults", f"--socket={self.socket}", "--user=root",
-                   "--default-character-set=utf8mb4"]
+        command = self.client_command()
         if database:
             command.append(database)
         done = subprocess.run(command, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
