@@ -35,6 +35,7 @@ def rows_done(twin, step, rows):
 @pytest.mark.timeout(600)
 def test_300000_rows_in_one_transaction(twin, pairing, record_property):
     rows = 300_000 if pairing == AT_HOME and not SANITIZED else 20_000
+    every_s = rows / 1_000_000  # each look counts them
     twin.daemon.log_level = "info"
     twin.start()
     for step, (side, statement) in STEPS.items():
@@ -42,7 +43,7 @@ def test_300000_rows_in_one_transaction(twin, pairing, record_property):
         twin.sql(side, statement.format(name_end=NAME_END, numbers=numbers(rows)))
         watch = Stopwatch()
         # Somewhere in its middle the daemon dies, and goes on where it was.
-        wait_until(f"a third of the {step}", lambda: (n := done()) > rows / 3 or Why(f"{n} rows"), TIMEOUT_S, 0.05)
+        wait_until(f"a third of the {step}", lambda: (n := done()) > rows / 3 or Why(f"{n} rows"), TIMEOUT_S, every_s)
         peak = twin.daemon.memory_peak_kb()
         twin.daemon.kill()
         reached = done()
@@ -50,7 +51,7 @@ def test_300000_rows_in_one_transaction(twin, pairing, record_property):
         twin.daemon.start()
         assert done() >= reached
         wait_until(f"the whole {step}", lambda: (n := done()) == rows or Why(f"{n} rows\n{twin.daemon.log_tail()}"),
-                   TIMEOUT_S, 0.05)
+                   TIMEOUT_S, every_s)
         seconds = watch.s()
         twin.settle(timeout_s=60)
         peak = max(peak, twin.daemon.memory_peak_kb())
