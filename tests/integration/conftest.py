@@ -78,6 +78,7 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("pairing", pairings or [None], ids=str, indirect=True)
 
 
+GROUP_TESTS = 32  # of another pairing, in one worker one after the other
 NO_SERVERS = "no servers"  # what stands for the pairing of a test that needs none
 
 
@@ -87,18 +88,25 @@ def pairing_of(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """The tests of another pairing one after the other in one worker, so that its servers are started once.
-    These groups come first: the single tests behind them keep all workers busy to the end."""
+    """The tests of another pairing in a few groups, each one after the other in one worker, so that its servers are not started
+    for each test. These groups come first: the single tests behind them keep all workers busy to the end. Where
+    there are none, it is enough that the groups are many more than the workers."""
     dropped = {None, NO_SERVERS} if set(config.getoption("--pairing")) & {"mysql", "mariadb"} else {None}
     config.hook.pytest_deselected(items=[item for item in items if pairing_of(item) in dropped])
     items[:] = [item for item in items if pairing_of(item) not in dropped]
 
     pairings = {pairing_of(item) for item in items} - {NO_SERVERS}
     order = {pairing: n for n, pairing in enumerate(sorted(pairings - {AT_HOME}, key=str))}
-    for item in items:
-        if len(pairings) > 1 and pairing_of(item) in order:
-            item.add_marker(pytest.mark.xdist_group(str(pairing_of(item))))
-    items.sort(key=lambda item: (order.get(pairing_of(item), len(order)), item.get_closest_marker("slow") is None))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    groups = {}
+    for pairing in order:
+        ours = [item for item in items if pairing_of(item) == pairing]
+        parts = max(1, round(len(ours) / GROUP_TESTS))
+        for n, item in enumerate(ours):  # slow ones in all parts
+            groups[item] = n % parts, order[pairing]
+            if len(pairings) > 1:
+                item.add_marker(pytest.mark.xdist_group(f"{pairing} {n % parts}"))
+    items.sort(key=lambda item: groups.get(item, (len(items), 0)))
 
 
 def pytest_terminal_summary(terminalreporter):

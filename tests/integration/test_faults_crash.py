@@ -140,7 +140,7 @@ def halves(twin):
 def until_dead_or(twin, what, done):
     """True if the daemon has died, as it was told."""
     wait_until(f"the daemon has ended, or {what}", lambda: not twin.daemon.is_running() or done(), 20 * SLOW,
-               every_s=0.005)
+               every_s=0.02)
     with contextlib.suppress(subprocess.TimeoutExpired):  # what was done last may have been it
         twin.daemon.process.wait(0.05)
     if twin.daemon.is_running():
