@@ -38,7 +38,7 @@ void image_done(struct image *im) { free(im->data); }
 enum { STEP = 16, SMALL = 1536, NSMALL = SMALL / STEP, NLARGE = 8, REGION_BYTES = 8 << 20 };
 
 struct piece {
-    alignas(max_align_t) size_t class;
+    alignas(max_align_t) size_t kind;
     alignas(max_align_t) struct piece *next; /* where the caller's bytes begin */
 };
 
@@ -62,20 +62,20 @@ void *__wrap_realloc(void *ptr, size_t size);
 void __wrap_free(void *ptr);
 
 /* Small ones in steps of 16 bytes, larger ones double. */
-static size_t class_of(size_t size)
+static size_t kind_of(size_t size)
 {
-    size_t class = NSMALL;
+    size_t kind = NSMALL;
 
     if (size <= SMALL)
         return size > 0 ? (size - 1) / STEP : 0;
     for (size_t bytes = (size_t)SMALL * 2; bytes < size; bytes *= 2)
-        class ++;
-    return class;
+        kind++;
+    return kind;
 }
 
-static size_t class_bytes(size_t class)
+static size_t kind_bytes(size_t kind)
 {
-    return class < NSMALL ? (class + 1) * STEP : (size_t)SMALL * 2 << (class - NSMALL);
+    return kind < NSMALL ? (kind + 1) * STEP : (size_t)SMALL * 2 << (kind - NSMALL);
 }
 
 static bool is_ours(const void *ptr)
@@ -94,21 +94,21 @@ void *__wrap_malloc(size_t size)
 {
     if (!inside)
         return __real_malloc(size);
-    size_t class = class_of(size);
+    size_t kind = kind_of(size);
 
-    if (class >= NSMALL + NLARGE)
+    if (kind >= NSMALL + NLARGE)
         abort();
-    struct piece *p = region.unused[class];
+    struct piece *p = region.unused[kind];
 
     if (p != NULL) {
-        region.unused[class] = p->next;
+        region.unused[kind] = p->next;
         return &p->next;
     }
     p = (struct piece *)(void *)(region.data + region.top);
-    region.top += offsetof(struct piece, next) + class_bytes(class);
+    region.top += offsetof(struct piece, next) + kind_bytes(kind);
     if (region.top > REGION_BYTES)
         abort();
-    p->class = class;
+    p->kind = kind;
     return &p->next;
 }
 
@@ -120,8 +120,8 @@ void __wrap_free(void *ptr)
     }
     struct piece *p = piece_of(ptr);
 
-    p->next = region.unused[p->class];
-    region.unused[p->class] = p;
+    p->next = region.unused[p->kind];
+    region.unused[p->kind] = p;
 }
 
 void *__wrap_calloc(size_t count, size_t size)
@@ -139,7 +139,7 @@ void *__wrap_realloc(void *ptr, size_t size)
         return __real_realloc(ptr, size);
     if (ptr == NULL)
         return __wrap_malloc(size);
-    size_t has = class_bytes(piece_of(ptr)->class);
+    size_t has = kind_bytes(piece_of(ptr)->kind);
 
     if (size <= has)
         return ptr;
