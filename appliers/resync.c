@@ -704,8 +704,10 @@ static void read_ahead(const struct resync *r, const struct walk *w, const struc
         r->streams->read_ahead(r->streams->arg, &next);
 }
 
-static bool scan_rows(struct settle *s, const struct walk *w, size_t rows, const struct walk_chunk *c,
-                      struct key **ret_keys, size_t *ret_nkeys, struct arena *arena, struct err *err)
+/* most: rows that are copied. */
+static bool scan_rows(struct settle *s, const struct walk *w, size_t rows, size_t most,
+                      const struct walk_chunk *c, struct key **ret_keys, size_t *ret_nkeys,
+                      struct arena *arena, struct err *err)
 {
     struct resync *r = s->r;
     struct look *l = &s->look;
@@ -714,7 +716,7 @@ static bool scan_rows(struct settle *s, const struct walk *w, size_t rows, const
         look_add(l, &c->pairs[i].key, c->pairs[i].row[SIDE_LEFT], c->pairs[i].row[SIDE_RIGHT]);
     count_lacks(r, l, c->npairs);
     read_ahead(r, w, c, rows);
-    if (!copy_rows(s, c, rows, err))
+    if (!copy_rows(s, c, most, err))
         return false;
     l->adds = true;
     if (!find_pending(l, err) || !read_added(l, err))
@@ -746,7 +748,9 @@ static bool scan(struct resync *r, struct walk *w, size_t rows, const struct wal
         return false;
     }
     look_init(&s.look, r, c->npairs);
-    bool ok = scan_rows(&s, w, rows, c, ret_keys, ret_nkeys, arena, err);
+    /* What was read ahead may be more than is wanted by now. Left to be settled, the rest would cost more than it saves. */
+    size_t most = first != NULL && first->limit > rows ? first->limit : rows;
+    bool ok = scan_rows(&s, w, rows, most, c, ret_keys, ret_nkeys, arena, err);
 
     if (!ok)
         reconcile_rollback(&r->apply);

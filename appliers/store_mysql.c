@@ -20,8 +20,9 @@
  * A packet that is not answered may reach the server late, when somebody else has gone on already. What it will write
  * is not locked then but for the gaps of absent keys, which locks of others do not heed; so each transaction that locks rows locks the
  * checkpoint's row before them, in its first round trip. Whoever comes after a lost connection, to read the
- * checkpoint or to lock rows, waits there until the server has done with that packet or dropped it. Without that lock the
- * COMMIT is sent alone, when the writes have been answered.
+ * checkpoint or to lock rows, waits there until the server has done with that packet or dropped it. Where nothing is to be
+ * locked but by the writes themselves, that first round trip is theirs, and the COMMIT is sent alone, when they have been
+ * answered.
  *
  * Locking. The keys are asked for by their UNIQUE index under REPEATABLE READ, which
  * locks a row that is there and the gap where one is not. A row is matched to its
@@ -95,6 +96,7 @@ struct store_mysql {
     struct dbconn *conn;
     char *state_db;
     bool in_transaction;
+    bool begins; /* what begins it goes with its first write */
     bool fenced; /* that transaction has locked the checkpoint's row, whatever becomes of what it is sent */
     bool is_lane;
     bool outgrown; /* a row did not fit: the next session may have another limit */
@@ -128,7 +130,7 @@ void store_mysql_disconnect(struct store *s)
     struct store_mysql *m = self_of(s);
 
     dbconn_close(m->conn);
-    m->in_transaction = m->outgrown = false;
+    m->in_transaction = m->begins = m->outgrown = false;
 }
 
 static bool control_failed(struct store_mysql *m, struct err *err);
@@ -281,6 +283,7 @@ static void add_begin(struct store_mysql *m)
     buf_adds(&m->packet, "START TRANSACTION;");
     sqlgen_lock_checkpoint(m->state_db, m->base.link, m->base.side, m->base.lane, &m->packet);
     m->in_transaction = m->fenced = true; /* even if it fails: it may have begun */
+    m->begins = false;
 }
 
 static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nkeys, bool lock,
@@ -289,7 +292,7 @@ static bool select_keys(struct store_mysql *m, const struct key *keys, size_t nk
     size_t statement = 0;
 
     buf_clear(&m->packet);
-    if (lock && !m->in_transaction) {
+    if (lock && (!m->in_transaction || m->begins)) {
         add_begin(m);
         buf_addc(&m->packet, ';');
         statement = 2;
@@ -398,8 +401,11 @@ static bool op_lock(struct store *s, const struct key *keys, size_t nkeys, const
         store_mysql_disconnect(s);
     if (!m->in_transaction && !store_mysql_connect(s, err))
         return false;
-    if (nkeys == 0)
-        return m->in_transaction || begin(m, err);
+    if (nkeys == 0) {
+        m->begins = m->begins || !m->in_transaction;
+        m->in_transaction = true;
+        return true;
+    }
     return read_keys(m, keys, nkeys, true, ret_rows, arena, err);
 }
 
@@ -735,6 +741,17 @@ static void add_control(struct store_mysql *m, const struct store_write *w)
     }
 }
 
+/* The COMMIT comes later, in a packet of its own. */
+static void add_begin_to_packet(struct store_mysql *m)
+{
+    add_statement(m, CONTROL, 0, 0);
+    buf_adds(&m->packet, "START TRANSACTION");
+    add_statement(m, CONTROL, 0, 0);
+    sqlgen_lock_checkpoint(m->state_db, m->base.link, m->base.side, m->base.lane, &m->packet);
+    m->begins = false;
+    m->fenced = true;
+}
+
 static size_t row_bytes(const struct link *link, const struct value *row)
 {
     size_t n = 0;
@@ -1024,11 +1041,32 @@ static bool are_few(const struct store_mysql *m)
     return statements <= GUARDED_MAX;
 }
 
+/* ---- The write, and the ends of a transaction ---- */
+
+static void op_rollback(struct store *s)
+{
+    struct store_mysql *m = self_of(s);
+
+    if (!m->in_transaction)
+        return;
+    m->in_transaction = false;
+    if (m->begins) {
+        m->begins = false; /* nothing was sent */
+        return;
+    }
+    if (!dbconn_exec(m->conn, "ROLLBACK", NULL))
+        store_mysql_disconnect(s);
+}
+
 static bool op_commit(struct store *s, struct err *err)
 {
     struct store_mysql *m = self_of(s);
 
     assert(m->in_transaction);
+    if (m->begins) {
+        op_rollback(s); /* nothing was sent */
+        return true;
+    }
     if (!dbconn_exec(m->conn, "COMMIT", err))
         return commit_failed(m, err);
     m->in_transaction = false;
@@ -1045,7 +1083,12 @@ static bool op_write(struct store *s, const struct store_write *w, struct err *e
     clear_packet(m);
     arrange(m, w);
     m->text_to = 0;
-    m->guarded = w->commit && m->fenced && are_few(m) && !has_bound(m);
+    m->guarded = w->commit && (m->begins || m->fenced) && are_few(m) && !has_bound(m);
+    if (m->begins && m->guarded &&
+        !begin(m, err)) /* in a round trip of its own: the COMMIT will be in this one */
+        return false;
+    if (m->begins)
+        add_begin_to_packet(m);
     add_control(m, w);
     for (size_t i = 0; i < m->nrows;) {
         size_t n = count_bound(m, i);
@@ -1070,19 +1113,6 @@ static bool op_write(struct store *s, const struct store_write *w, struct err *e
     if (!m->in_transaction)
         return true; /* and the guards had nothing to say */
     return (!m->warned || w->nrows == 0 || check_stored(m, w, err)) && (!w->commit || op_commit(s, err));
-}
-
-/* ---- Ends of a transaction ---- */
-
-static void op_rollback(struct store *s)
-{
-    struct store_mysql *m = self_of(s);
-
-    if (!m->in_transaction)
-        return;
-    m->in_transaction = false;
-    if (!dbconn_exec(m->conn, "ROLLBACK", NULL))
-        store_mysql_disconnect(s);
 }
 
 /* ---- Load ---- */

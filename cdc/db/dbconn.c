@@ -689,10 +689,10 @@ static bool send_query(struct dbconn *c, const char *sql, size_t len, struct err
     return !mysql_read_query_result(c->mysql) || dbconn_fail(c, err);
 }
 
-bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, struct db_result **ret_result,
-                  struct err *err)
+/* Results of statements number first to first + count - 1 are kept; the others are read and thrown away. */
+static bool query(struct dbconn *c, const char *sql, size_t len, size_t first, size_t count,
+                  struct db_result **ret_results, struct err *err)
 {
-    struct db_result *kept = NULL;
     size_t i = 0;
     bool ok;
 
@@ -706,22 +706,40 @@ bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, st
     end_rest(c);
     ok = send_query(c, sql, len, err);
     while (ok) {
-        ok = read_answer(c, i == keep && ret_result != NULL ? &kept : NULL, err);
+        bool keeps = i >= first && i - first < count;
+
+        ok = read_answer(c, keeps ? &ret_results[i - first] : NULL, err);
         if (!ok || !mysql_more_results(c->mysql))
             break;
         i++;
         ok = mysql_next_result(c->mysql) == 0 || dbconn_fail(c, err);
     }
-    if (!ok) {
-        db_result_free(kept);
-        if (err != NULL)
-            err->index = i;
-        return false;
-    }
-    may_break(c, FAULT_AFTER, sql, len);
-    if (ret_result != NULL)
+    if (!ok && err != NULL)
+        err->index = i;
+    if (ok)
+        may_break(c, FAULT_AFTER, sql, len);
+    return ok;
+}
+
+bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, struct db_result **ret_result,
+                  struct err *err)
+{
+    struct db_result *kept = NULL;
+    bool ok = query(c, sql, len, keep, ret_result != NULL && keep != SIZE_MAX ? 1 : 0, &kept, err);
+
+    if (ok && ret_result != NULL)
         *ret_result = kept;
-    return true;
+    if (!ok)
+        db_result_free(kept);
+    return ok;
+}
+
+bool dbconn_query_all(struct dbconn *c, const char *sql, size_t len, struct db_result **ret_results,
+                      size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        ret_results[i] = NULL;
+    return query(c, sql, len, 0, count, ret_results, err);
 }
 
 bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,

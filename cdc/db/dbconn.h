@@ -77,6 +77,10 @@ struct db_result;
  * err->index is i, and the statements behind it did not run. */
 bool dbconn_query(struct dbconn *c, const char *sql, size_t len, size_t keep, struct db_result **ret_result,
                   struct err *err);
+/* Likewise, and the first `count` results: ret_results[i] is what statement number i has answered, or NULL, after an error
+ * too. All are the caller's. */
+bool dbconn_query_all(struct dbconn *c, const char *sql, size_t len, struct db_result **ret_results,
+                      size_t count, struct err *err);
 /* Runs one statement and hands its rows to row() as they come, without holding them; r is good for that call. Once
  * row() returns false the rest is thrown away, which still has to be sent: a means against surprises, not for every day. */
 bool dbconn_query_rows(struct dbconn *c, const char *sql, size_t len,

@@ -56,6 +56,8 @@ static const struct {
     {"vector", COL_VECTOR, 0},
 };
 
+enum { ER_DENIED = 1227 };
+
 /* The columns of COLUMNS_SELECT, in its order. */
 enum {
     C_SCHEMA,
@@ -316,15 +318,23 @@ static bool no_binlog(struct err *err)
                    "the binary log is off; mend with: log_bin = bin in the server's config");
 }
 
+static void take_file(struct db_result *r, struct pos *pos)
+{
+    size_t len;
+    const char *file = db_result_next(r) ? db_result_get(r, 0, &len) : NULL;
+
+    if (file != NULL && len > 0)
+        pos_set_file(pos, file, len, number_of(r, 1));
+}
+
 /* *ret_denied: the account may not see it. MySQL has it under another name since 8.2, and the old one until 8.4. */
 static bool load_file(struct dbconn *c, struct pos *pos, bool *ret_denied, struct err *err)
 {
     static const char *const SQL[] = {"SHOW MASTER STATUS", "SHOW BINARY LOG STATUS"};
-    enum { DENIED = 1227, SYNTAX = 1064 };
+    enum { SYNTAX = 1064 };
     struct db_result *r = NULL;
     struct err why = ERR_INIT;
     bool ok = false;
-    size_t len;
 
     *ret_denied = false;
     for (size_t i = dbconn_kind(c) == DB_MYSQL; !ok; i--) {
@@ -333,32 +343,34 @@ static bool load_file(struct dbconn *c, struct pos *pos, bool *ret_denied, struc
             break;
     }
     if (!ok) {
-        *ret_denied = why.code == DENIED;
+        *ret_denied = why.code == ER_DENIED;
         if (*ret_denied)
             return true;
         if (err != NULL)
             *err = why;
         return false;
     }
-    if (db_result_next(r)) {
-        const char *file = db_result_get(r, 0, &len);
-
-        if (file != NULL && len > 0)
-            pos_set_file(pos, file, len, number_of(r, 1));
-    }
+    take_file(r, pos);
     db_result_free(r);
     return true;
+}
+
+#define MARIADB_GTIDS "SELECT @@log_bin, @@gtid_binlog_pos, @@server_id"
+
+static bool take_mariadb_gtids(const struct db_result *r, struct pos *pos, struct err *err)
+{
+    pos_set_server(pos, db_result_text(r, 2));
+    return is_on(r, 0) ? pos_parse_gtids(pos, db_result_text(r, 1), err) : no_binlog(err);
 }
 
 static bool load_mariadb_gtids(struct dbconn *c, struct pos *pos, struct err *err)
 {
     struct db_result *r;
 
-    if (!load_one(c, "SELECT @@log_bin, @@gtid_binlog_pos, @@server_id", &r, err))
+    if (!load_one(c, MARIADB_GTIDS, &r, err))
         return false;
-    bool ok = is_on(r, 0) ? pos_parse_gtids(pos, db_result_text(r, 1), err) : no_binlog(err);
+    bool ok = take_mariadb_gtids(r, pos, err);
 
-    pos_set_server(pos, db_result_text(r, 2));
     db_result_free(r);
     return ok;
 }
@@ -401,12 +413,25 @@ static bool is_gtid_mode(const struct db_result *r, size_t column)
 }
 
 /* To wait for: whatever can be seen stands before the GTIDs, and before the file's end, which is asked for behind
- * them. They need not be of one moment. */
+ * them. They need not be of one moment. A resync asks often, so both are one packet. */
 static bool mariadb_log_end(struct dbconn *c, struct pos *pos, struct err *err)
 {
-    bool denied;
+    static const char SQL[] = MARIADB_GTIDS ";SHOW MASTER STATUS";
+    struct db_result *r[2];
+    struct err why = ERR_INIT;
+    bool ok = dbconn_query_all(c, SQL, sizeof SQL - 1, r, 2, &why) ||
+              (why.code == ER_DENIED && why.index == 1);
 
-    return load_mariadb_gtids(c, pos, err) && load_file(c, pos, &denied, err);
+    if (!ok && err != NULL)
+        *err = why;
+    if (ok && !db_result_next(r[0]))
+        ok = err_set(err, ERR_RETRY, 0, "the server does not answer %s", MARIADB_GTIDS);
+    ok = ok && take_mariadb_gtids(r[0], pos, err);
+    if (ok)
+        take_file(r[1], pos);
+    db_result_free(r[0]);
+    db_result_free(r[1]);
+    return ok;
 }
 
 /* A GTID becomes executed a moment after its rows are seen, so the set may lack what the file has, never the other
