@@ -11,7 +11,7 @@
  *
  * Two at a time. A chunk begins with a read of the side that has most rows; while one is compared and
  * written, a second thread makes the read of the next one (ahead.h). So the servers, which cost far more time
- * than we do, work at once. The ciphers cost half a microsecond a value beside some fifteen of the server that
+ * than we do, work at once. The ciphers cost half a microsecond a value beside some six of the server that
  * stores it: they need no cores of their own.
  *
  * Beginning anew. When a direction's position is lost, what it has not applied is unknown, and
