@@ -206,6 +206,7 @@ static bool halt(struct applier *a, const char *why)
     struct err err = ERR_INIT;
 
     drop_taken(a);
+    lanes_rest(a->lanes, &a->apply.lanes);
     /* A full queue would hold up the reader, and with it every other link of that server. What is thrown away is not
      * applied, and a resync must not take it for that. */
     if (!link_sync_enter(a->o.sync, gate_of(side_peer(a->o.from)), a->o.stop, &err))
@@ -294,6 +295,7 @@ static bool open_direction(struct applier *a, struct err *err)
 {
     bool begun;
 
+    lanes_rest(a->lanes, &a->apply.lanes);
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         if (!store_mysql_connect(a->apply.stores[s], err))
             return false;
@@ -304,7 +306,8 @@ static bool open_direction(struct applier *a, struct err *err)
     if (a->anew && !apply_begin_again(&a->apply, a->anew_cause, a->anew_why, err))
         return false;
     a->anew = false;
-    feed_open(a->o.feed, &a->apply.stored.pos, a->apply.stored.rows_done);
+    feed_open(a->o.feed, &a->apply.stored.pos, a->apply.stored.rows_done,
+              a->apply.ahead.nlanes > 0 ? &a->apply.ahead.pos : NULL);
     apply_is_open(&a->apply);
     if (a->was_halted)
         tell_event(a, EVENT_RECOVERED, "the halted direction has begun anew");
@@ -423,8 +426,6 @@ static bool have_lanes(struct applier *a)
     if (!may_use_lanes(a))
         return false;
     a->lanes_used = clock_mono();
-    if (a->apply.lanes.count > 0)
-        return true;
     if (lanes_begin(a->lanes, &a->apply.lanes, &err)) {
         a->lanes_missed.v = 0;
         once_clear(&a->no_lanes);

@@ -217,7 +217,7 @@ static bool must_reconcile(const struct batch *b, const struct key *k, bool quar
 /* Has all been applied up to where lanes are ahead, once a checkpoint says this? */
 static bool reaches(const struct lanes_ahead *ahead, const struct pos *pos, uint64_t rows_done)
 {
-    return pos_covers(pos, &ahead->pos) && (!pos_equal(pos, &ahead->pos) || rows_done >= ahead->rows_done);
+    return pos_equal(pos, &ahead->pos) ? rows_done >= ahead->rows_done : pos_covers(pos, &ahead->pos);
 }
 
 /* Up to which of its row images lies a transaction, or a part of one, before the place where lanes are ahead? `inside`:
@@ -226,13 +226,13 @@ static uint64_t rows_ahead(const struct lanes_ahead *ahead, const struct tx *tx,
 {
     if (ahead->nlanes == 0)
         return 0;
-    if (tx->rows_done > 0) /* then pos is its beginning */
-        return !pos_covers(&ahead->pos, &tx->pos) ? 0
-               : pos_equal(&ahead->pos, &tx->pos) ? ahead->rows_done
-                                                  : UINT64_MAX;
-    if (pos_covers(&ahead->pos, &tx->pos))
+    bool same = pos_equal(&ahead->pos, &tx->pos), covered = same || pos_covers(&ahead->pos, &tx->pos);
+
+    if (tx->rows_done > 0 && same) /* then pos is its beginning */
+        return ahead->rows_done;
+    if (covered)
         return UINT64_MAX;
-    return inside ? ahead->rows_done : 0;
+    return inside && tx->rows_done == 0 ? ahead->rows_done : 0;
 }
 
 #ifdef BREAK_ONE_POSITION /* the simulation checks that it finds this */
@@ -677,8 +677,10 @@ static bool run_in_lanes(struct batch *b, struct err *err)
     a->lanes.run(a->lanes.arg, run_lane, parts);
     bool done = lanes_finish(b, parts, n, err);
 
-    for (size_t i = 0; i < n && !done && err->kind == ERR_NONE; i++)
-        if (parts[i].result == BATCH_FAILED && parts[i].err.kind != ERR_BUSY)
+    /* One whose outcome is not known counts for more than whatever the others say. */
+    for (size_t i = 0; i < n && !done && err->kind != ERR_RETRY; i++)
+        if (parts[i].result == BATCH_FAILED && parts[i].err.kind != ERR_BUSY &&
+            (err->kind == ERR_NONE || parts[i].err.kind == ERR_RETRY))
             *err = parts[i].err;
     if (!done && err->kind == ERR_RETRY)
         link_sync_set_in_doubt(
@@ -781,27 +783,12 @@ static bool has_met_row(const struct part *p, enum write_mode mode)
     return mode == WRITE_FOLDED && p->err.kind == ERR_BUSY && p->err.index != SIZE_MAX;
 }
 
-/* A promoted replica may have the same transactions in another order: there the place up to which lanes are ahead says
- * nothing. What they did is done again, and a resync puts it right. */
-static bool leave_lanes(struct apply *a, const struct tx *next, struct err *err)
-{
-    if (a->ahead.nlanes == 0 || pos_same_server(&a->ahead.pos, &next->pos))
-        return true;
-    if (!apply_gap(a, "another server goes on in the middle of a batch that was written in lanes", err))
-        return false;
-    a->ahead.done = 0;
-    pos_done(&a->ahead.pos); /* which every checkpoint reaches */
-    return true;
-}
-
 bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *err)
 {
     struct refused refused = {NULL, 0, {0}};
     enum write_mode mode = WRITE_FOLDED;
     bool ok = false, again = true;
 
-    if (ntxs > 0 && !leave_lanes(a, txs[0], err))
-        return false;
     arena_init(&refused.arena);
     while (again) {
         struct batch b;

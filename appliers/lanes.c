@@ -113,8 +113,14 @@ bool lanes_begin(struct lanes *l, struct apply_lanes *ret_lanes, struct err *err
     bool ok = true;
 
     make_stores(l);
+    /* All anew, or one might be of another server than the rest, behind the same address. */
+    for (size_t i = 0; i < l->count; i++)
+        if (!store_mysql_is_connected(l->stores[i]))
+            lanes_rest(l, ret_lanes);
     for (size_t i = 0; i < l->count && ok; i++)
         ok = store_mysql_connect(l->stores[i], err);
+    for (size_t i = 0; i < l->count && ok; i++)
+        ok = store_mysql_is_current(l->stores[i], err);
     for (size_t i = 1; i < l->count && ok; i++)
         ok = start(&l->lane[i], err);
     if (!ok) {

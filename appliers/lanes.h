@@ -18,7 +18,7 @@ struct lanes *lanes_new(const struct db_options *db, const char *state_database,
                         enum side side, size_t count, const char *name);
 void lanes_free(struct lanes *l); /* NULL is fine */
 
-/* Starts threads and connects what is not there, and fills in *ret_lanes. False: no lanes for now. */
+/* Before each batch: starts threads and connects what is not there, and fills in *ret_lanes. False: no lanes for now. */
 bool lanes_begin(struct lanes *l, struct apply_lanes *ret_lanes, struct err *err);
 /* Closes the connections and ends the threads, if there are any; empties *lanes. */
 void lanes_rest(struct lanes *l, struct apply_lanes *lanes);

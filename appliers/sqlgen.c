@@ -1070,11 +1070,14 @@ void sqlgen_init_lane(const char *state_db, const struct link *link, enum side s
 void sqlgen_lane(const char *state_db, const struct link *link, enum side side, size_t lane, size_t nlanes,
                  const struct checkpoint *c, struct buf *out)
 {
-    buf_adds(out, "UPDATE ");
+    buf_adds(out, "INSERT INTO ");
     add_control_table(state_db, "lane", out);
-    buf_addf(out, " SET lanes=%zu,", nlanes);
+    buf_adds(out, " SET link=");
+    add_text(link->name, out);
+    buf_addf(out, ",source_side='%s',lane=%zu,lanes=%zu,", side_name(side_peer(side)), lane, nlanes);
     add_place(c, out);
-    where_place(link, side, lane, out);
+    buf_addf(out, " ON DUPLICATE KEY UPDATE lanes=%zu,", nlanes);
+    add_place(c, out);
 }
 
 void sqlgen_touch(const char *state_db, const struct link *link, enum side side, struct buf *out)

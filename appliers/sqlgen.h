@@ -73,7 +73,7 @@ void sqlgen_checkpoint(const char *state_db, const struct link *link, enum side 
 /* The lane's row, so that it is there to be locked; one that is there already stays. */
 void sqlgen_init_lane(const char *state_db, const struct link *link, enum side side, size_t lane,
                       struct buf *out);
-/* Its place, of as many lanes; matches one row. */
+/* Its place, of as many lanes. */
 void sqlgen_lane(const char *state_db, const struct link *link, enum side side, size_t lane, size_t nlanes,
                  const struct checkpoint *c, struct buf *out);
 /* The checkpoint stays as it is and is logged all the same; matches one row. */

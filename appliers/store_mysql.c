@@ -166,6 +166,11 @@ bool store_mysql_connect(struct store *s, struct err *err)
     return false;
 }
 
+bool store_mysql_is_current(const struct store *s, struct err *err)
+{
+    return dbconn_is_current(((const struct store_mysql *)s)->conn, err);
+}
+
 bool store_mysql_is_connected(const struct store *s) { return dbconn_is_open(self_of(s)->conn); }
 
 void store_mysql_rest(struct store *s, bool close)
@@ -397,7 +402,9 @@ static bool op_lock(struct store *s, const struct key *keys, size_t nkeys, const
 {
     struct store_mysql *m = self_of(s);
 
-    if (!m->in_transaction && m->outgrown)
+    if (m->is_lane && !dbconn_is_open(m->conn))
+        return err_set(err, ERR_RETRY, 0, "server %s: a lane has lost its connection", dbconn_name(m->conn));
+    if (!m->in_transaction && m->outgrown && !m->is_lane)
         store_mysql_disconnect(s);
     if (!m->in_transaction && !store_mysql_connect(s, err))
         return false;

@@ -10,7 +10,8 @@
 /* Connects on first use. All borrowed as long as it lives. */
 struct store *store_mysql_new(const struct db_options *db, const char *state_database,
                               const struct link *link, enum side side);
-/* The connection of a lane. It locks no gap: a key that it locks and that has no row is a conflict. */
+/* The connection of a lane. It locks no gap: a key that it locks and that has no row is a conflict. It connects in
+ * store_mysql_connect() alone: all lanes of a batch must be of one server. */
 struct store *store_mysql_new_lane(const struct db_options *db, const char *state_database,
                                    const struct link *link, enum side side, size_t lane);
 /* Seconds that a lock is waited for (5); 0: not at all, where the server can. Before it connects. */
@@ -20,6 +21,8 @@ void store_mysql_free(struct store *s);
 bool store_mysql_connect(struct store *s, struct err *err);
 void store_mysql_disconnect(struct store *s);
 bool store_mysql_is_connected(const struct store *s);
+/* Is it to the address that the connections of its server section use now? */
+bool store_mysql_is_current(const struct store *s, struct err *err);
 /* Nothing is going to be asked of it soon: gives back what it can; with close, its connection too, unless that is one of
  * several addresses. Between transactions. */
 void store_mysql_rest(struct store *s, bool close);

@@ -322,7 +322,7 @@ static bool check_control_engine(struct preflight *p, const struct preflight_ser
     buf_adds(
         &sql,
         "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE ENGINE <> 'InnoDB' AND "
-        "TABLE_NAME IN ('checkpoint', 'marker', 'quarantine', 'conflict', 'resync') AND TABLE_SCHEMA = ");
+        "TABLE_NAME IN ('checkpoint', 'lane', 'marker', 'quarantine', 'conflict', 'resync') AND TABLE_SCHEMA = ");
     db_quote_text(&sql, p->config->state_database, strlen(p->config->state_database));
     if (!dbconn_query(s->conn, sql.data, sql.len, 0, &r, &err)) {
         preflight_say(p, CHECK_FAIL, s->config->name, NULL, "%s", err.text);

@@ -134,6 +134,7 @@ struct group {
     bool state_rows;         /* rows of the state database */
     bool other;              /* rows of other tables, or statements */
     uint64_t bytes;
+    uint64_t begins; /* at this offset; 0: not known */
 };
 
 struct assemble {
@@ -579,7 +580,14 @@ static void stamp(struct tx *tx, const struct event_header *h)
 static bool put_part(struct assemble *a, struct source *s, const struct event_header *h, struct err *err)
 {
     uint64_t rows = s->rows;
-    tx_set_pos(s->tx, place_of(a, s));
+    /* Where the transaction itself begins, which is the same whenever it is read: what lies between it and the
+     * group before it may be passed in between. */
+    pos_copy(&a->behind, place_of(a, s));
+    if (a->file != NULL && a->group.begins > 0) {
+        pos_set_server(&a->behind, a->server);
+        pos_set_file(&a->behind, a->file, strlen(a->file), a->group.begins);
+    }
+    tx_set_pos(s->tx, &a->behind);
     s->tx->rows_done = rows;
     stamp(s->tx, h);
     if (!put_tx(a, s, err))
@@ -709,6 +717,7 @@ static void begin_group(struct assemble *a, const struct event *e)
         .begun = e->gtid.id.kind == GTID_MARIADB,
         .prepared = (e->gtid.flags2 & EVENT_GTID_XA_PREPARED) != 0,
         .bytes = e->header.size,
+        .begins = e->header.next_pos > e->header.size ? e->header.next_pos - e->header.size : 0,
     };
     a->nmaps = 0;
     if (a->calm)

@@ -53,8 +53,9 @@
 struct outlet {
     struct feed *feed;
     uint64_t generation;
-    bool stale;  /* the feed is being opened anew: what it had is void */
-    bool closed; /* nobody takes from it any more */
+    struct pos ahead; /* as the feed's */
+    bool stale;       /* the feed is being opened anew: what it had is void */
+    bool closed;      /* nobody takes from it any more */
 };
 
 struct reader {
@@ -358,6 +359,7 @@ static void take_wish(struct reader *r, size_t i)
     if (wanted) {
         pos_copy(&resume, &f->resume);
         rows = f->resume_rows;
+        pos_copy(&o->ahead, &f->ahead);
         o->generation = f->generation;
         f->wanted = false;
         f->resumed_epoch = r->epoch + 1;
@@ -499,13 +501,19 @@ static size_t find_furthest(struct reader *r)
     return furthest;
 }
 
+static bool check_place(struct reader *r, size_t i, struct err *err)
+{
+    return stream_check(r->stream, assemble_place(r->assemble, i), err);
+}
+
 /* Each feed by itself: those whose place is no place of this log are lost. */
-static bool check_each(struct reader *r, struct err *err)
+static bool check_each(struct reader *r, bool (*check)(struct reader *r, size_t i, struct err *err),
+                       struct err *err)
 {
     bool any = false;
     for (size_t i = 0; i < r->options.nfeeds; i++) {
         struct err why = ERR_INIT;
-        if (!assemble_serves(r->assemble, i) || stream_check(r->stream, assemble_place(r->assemble, i), &why))
+        if (!assemble_serves(r->assemble, i) || check(r, i, &why))
             continue;
         if (why.kind != ERR_LOST) {
             *err = why;
@@ -516,6 +524,19 @@ static bool check_each(struct reader *r, struct err *err)
         any = true;
     }
     return !any || err_set(err, ERR_STOPPED, 0, "the stream has to begin elsewhere");
+}
+
+/* What of a feed's transactions was applied beyond its place must stand in this log too. In one that was cut, or of another
+ * server, nobody can tell which of them it was. */
+static bool check_ahead(struct reader *r, size_t i, struct err *err)
+{
+    const struct pos *place = assemble_place(r->assemble, i), *ahead = &r->outlets[i].ahead;
+    if (pos_is_unset(ahead) || (pos_covers(place, ahead) && !pos_equal(place, ahead)))
+        return true;
+    if (ahead->server != NULL && strcmp(ahead->server, stream_server(r->stream)) != 0)
+        return err_set(err, ERR_LOST, 0,
+                       "another server goes on in the middle of a batch that was written in lanes");
+    return stream_check(r->stream, ahead, err);
 }
 
 /* A log that has all that the furthest feed has read of it has what the others have read. But a feed may also be of
@@ -535,7 +556,7 @@ static bool check_places(struct reader *r, const struct pos *from, struct err *e
         *err = why;
         return false;
     }
-    return check_each(r, err);
+    return check_each(r, check_place, err);
 }
 
 /* The server's identity first: what is known of the feeds' places depends on it. */
@@ -543,7 +564,7 @@ static bool connect_and_start(struct reader *r, const struct pos *from, struct e
 {
     if (!stream_connect(r->stream, err))
         return false;
-    if (check_places(r, from, err) && stream_start(r->stream, from, err))
+    if (check_places(r, from, err) && check_each(r, check_ahead, err) && stream_start(r->stream, from, err))
         return true;
     stream_close(r->stream);
     return false;
@@ -784,6 +805,8 @@ void reader_free(struct reader *r)
     dbconn_free(r->sql);
     pthread_cond_destroy(&r->cond);
     pthread_mutex_destroy(&r->lock);
+    for (size_t i = 0; i < r->options.nfeeds; i++)
+        pos_done(&r->outlets[i].ahead);
     free(r->outlets);
     free(r);
 }

@@ -46,6 +46,8 @@ void dbconn_free(struct dbconn *c); /* closes; NULL is fine */
 bool dbconn_open(struct dbconn *c, uint32_t lock_wait_s, struct err *err);
 void dbconn_close(struct dbconn *c);
 bool dbconn_is_open(const struct dbconn *c);
+/* False: another address is in use now, and this connection of no use any more. */
+bool dbconn_is_current(const struct dbconn *c, struct err *err);
 /* From any thread: a blocked call returns with ERR_RETRY; the owner closes. */
 void dbconn_shutdown(struct dbconn *c);
 

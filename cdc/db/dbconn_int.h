@@ -13,8 +13,6 @@
 MYSQL *dbconn_handle(struct dbconn *c);
 /* Fills err from the library's last error. Returns false. */
 bool dbconn_fail(struct dbconn *c, struct err *err);
-/* False: another address is in use now, and this connection of no use any more. */
-bool dbconn_is_current(const struct dbconn *c, struct err *err);
 const struct db_options *dbconn_options(const struct dbconn *c);
 
 #endif

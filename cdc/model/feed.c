@@ -84,7 +84,7 @@ void feed_source_tell(struct feed_source *s) { pthread_cond_broadcast(&s->moved)
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
                size_t queue_bytes)
 {
-    *f = (struct feed){.link = link, .from = from, .source = source, .resume = POS_INIT};
+    *f = (struct feed){.link = link, .from = from, .source = source, .resume = POS_INIT, .ahead = POS_INIT};
     queue_init(&f->queue, queue_bytes, free_tx);
     pthread_mutex_init(&f->lock, NULL);
     f->generation = queue_generation(&f->queue);
@@ -95,6 +95,7 @@ void feed_done(struct feed *f)
 {
     queue_done(&f->queue);
     pos_done(&f->resume);
+    pos_done(&f->ahead);
     pthread_mutex_destroy(&f->lock);
 }
 
@@ -109,13 +110,15 @@ static void wake_reader(struct feed_source *s)
         wake(arg);
 }
 
-void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done)
+void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done, const struct pos *ahead)
 {
+    static const struct pos none = POS_INIT;
     const uint64_t generation = queue_restart(&f->queue);
 
     pthread_mutex_lock(&f->lock);
     pos_copy(&f->resume, pos);
     f->resume_rows = rows_done;
+    pos_copy(&f->ahead, ahead != NULL ? ahead : &none);
     f->generation = generation;
     f->wanted = true;
     f->lost = false;

@@ -49,7 +49,8 @@ struct feed {
     bool halted; /* the reader hands on nothing behind what is queued: only a feed_open(), which
                                   * clears it, starts this feed again. Set before a queue_wake(). */
     char halted_why[256];
-    struct pos resume;      /* from where */
+    struct pos resume; /* from where */
+    struct pos ahead; /* what lies before here is done in part: it must be a place of the log too; unset: none */
     uint64_t resume_rows;   /* row images of the first transaction behind `resume` that are done */
     uint64_t generation;    /* of the queue, since the last feed_open() */
     uint64_t resumed_epoch; /* source->epoch from which on source->read counts for this feed;
@@ -70,8 +71,9 @@ void feed_done(struct feed *f);
 /* The applier takes transactions with queue_peek() and lets go of them with queue_pop() once they are applied: until then
  * others can see what is pending.
  * The applier: throws away what is queued, asks for everything behind pos but
- * the first rows_done row images. */
-void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done);
+ * the first rows_done row images. ahead: up to there some of it has been applied, NULL: none; if that is no place of the log
+ * that is read, or of another server's, the feed is lost. */
+void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done, const struct pos *ahead);
 /* The applier: a position it may store as read, when its queue is empty and all it took is applied: true
  * and a copy in *ret_pos if the reader has this feed resumed. Check the queue again after the call: if
  * it is still empty then all up to ret_pos is applied. ret_pos must be initialised.

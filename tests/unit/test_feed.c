@@ -23,7 +23,7 @@ static struct pos at(uint64_t seq)
 static void open_at(struct feed *f, uint64_t seq, uint64_t rows_done)
 {
     struct pos p = at(seq);
-    feed_open(f, &p, rows_done);
+    feed_open(f, &p, rows_done, NULL);
     pos_done(&p);
 }
 
@@ -155,7 +155,7 @@ static void no_position_is_none(void **state)
 
     feed_source_init(&source);
     feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
-    feed_open(&f, &none, 0);
+    feed_open(&f, &none, 0, NULL);
     f.wanted = false;
     f.resumed_epoch = 1;
     source.epoch = 1;

@@ -735,9 +735,10 @@ static void test_control_tables(void **state)
                      "binlog_offset=19733,binlog_server='7',rows_done=3,batch=4");
     buf_clear(&out);
     sqlgen_lane("twin", &link_of_two, SIDE_RIGHT, 2, 3, &c, &out);
-    assert_buf(&out, "UPDATE `twin`.`lane` SET lanes=3,gtid='0-1-155,2-3-4',binlog_file='bin.000042',"
-                     "binlog_offset=19733,binlog_server='7',rows_done=3,batch=4 "
-                     "WHERE link='us''ers' AND source_side='left' AND lane=2");
+    assert_buf(&out, "INSERT INTO `twin`.`lane` SET link='us''ers',source_side='left',lane=2,lanes=3,"
+                     "gtid='0-1-155,2-3-4',binlog_file='bin.000042',binlog_offset=19733,binlog_server='7',"
+                     "rows_done=3,batch=4 ON DUPLICATE KEY UPDATE lanes=3,gtid='0-1-155,2-3-4',"
+                     "binlog_file='bin.000042',binlog_offset=19733,binlog_server='7',rows_done=3,batch=4");
     buf_clear(&out);
     sqlgen_init_lane("twin", &link_of_two, SIDE_RIGHT, 2, &out);
     assert_buf(&out, "INSERT INTO `twin`.`lane` SET link='us''ers',source_side='left',lane=2,lanes=0,gtid='',"
