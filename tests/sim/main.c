@@ -44,6 +44,12 @@ static int run_exhaustive(bool delete_wins, size_t writes, size_t crashes, size_
         {.writes = writes - 1, .losses = 1, .delete_wins = delete_wins, .batches = true, .lanes = true},
         {.writes = writes - 1, .crashes = 1, .delete_wins = delete_wins, .resyncs = 1},
         {.writes = writes, .delete_wins = delete_wins, .resyncs = 1, .one_sided = true},
+        {.writes = writes - 1,
+         .crashes = crashes,
+         .delete_wins = delete_wins,
+         .resyncs = 1,
+         .one_sided = true,
+         .lanes = true},
         {.writes = 1, .crashes = 1, .losses = 1, .delete_wins = delete_wins, .drift = true, .drifted = {1, 2}},
         {.writes = 1, .crashes = 1, .delete_wins = delete_wins, .drift = true, .drifted = {0, 1}},
         /* Chains that cross over twice, and rows that echoes delete. */

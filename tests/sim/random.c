@@ -89,9 +89,11 @@ static void give_task(struct schedule *k, struct actor *a)
 
 static void direction_goes_on(struct schedule *k, struct actor *a)
 {
-    if (!a->busy)
+    if (!a->busy) {
         give_task(k, a);
-    else if (k->losses_left > 0 && a->waits_for_gates == 0 && below(k, 40) == 0) {
+        a->late = !a->is_resync && k->losses_left > 0 && below(k, 12) == 0;
+        k->losses_left -= a->late;
+    } else if (k->losses_left > 0 && a->waits_for_gates == 0 && below(k, 40) == 0) {
         a->lose = true;
         k->losses_left--;
     }
@@ -107,13 +109,34 @@ static bool may_resync(struct schedule *k)
     return may;
 }
 
+/* Which may be others after a start. */
+static void draw_limits(struct schedule *k)
+{
+    for (size_t i = 0; i < k->w->nactors; i++) {
+        struct actor *a = &k->w->actor[i];
+
+        a->part = below(k, 3);
+        if (a->is_resync || a->nlanes == 0)
+            continue;
+        size_t nlanes = 1 + below(k, SIM_LANES);
+
+        actor_use_lanes(a, nlanes, below(k, 3), below(k, nlanes));
+    }
+}
+
 static void one_step(struct schedule *k)
 {
     size_t who = below(k, k->w->nactors + k->w->ntables);
 
+    if (k->w->late.in_tx && below(k, 12) == 0) {
+        world_late(k->w, below(k, 4) != 0);
+        return;
+    }
+
     if (k->crashes_left > 0 && below(k, 60) == 0) {
         k->crashes_left--;
         world_crash(k->w);
+        draw_limits(k);
         return;
     }
     if (who >= k->w->nactors) {

@@ -159,6 +159,8 @@ static bool holds(const struct mem_store *m, const struct mem_store *me, const s
 static bool lock_is_taken(const struct world *w, const struct mem_store *me, const struct sim_table *t,
                           uint8_t key, bool insert)
 {
+    if (holds(&w->late, me, t, key, insert))
+        return true;
     for (size_t i = 0; i < w->nactors; i++) {
         const struct actor *a = &w->actor[i];
 
@@ -221,6 +223,23 @@ static bool wait_for_lock(struct mem_store *m, uint8_t key, bool insert, struct 
     return true;
 }
 
+/* The control row that a transaction locks first is held by a packet that is on its way. */
+static bool wait_for_late(struct mem_store *m, bool all, struct err *err)
+{
+    struct actor *a = m->actor;
+    const struct mem_store *late = &a->world->late;
+
+    while (late->in_tx && late->table == m->table && late->link == m->link &&
+           (all || late->base.lane == m->base.lane)) {
+        a->waits_for_late = true;
+        give_way(a);
+        a->waits_for_late = false;
+        if (!still_connected(m, err))
+            return false;
+    }
+    return true;
+}
+
 /* ---- The store ---- */
 
 static void begin_tx(struct mem_store *m)
@@ -243,8 +262,11 @@ static bool mem_lock(struct store *s, const struct key *keys, size_t nkeys, cons
 
     if (!still_connected(m, err))
         return false;
-    if (!m->in_tx)
+    if (!m->in_tx) {
+        if (!wait_for_late(m, false, err))
+            return false;
         begin_tx(m);
+    }
     for (size_t i = 0; i < nkeys; i++) {
         uint8_t k = key_number(&keys[i]);
 
@@ -400,9 +422,27 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
         m->quarantine[key_number(&w->quarantine[i].key)] = true;
     for (size_t i = 0; i < w->nrelease; i++)
         m->release[key_number(&w->release[i])] = true;
+    bool locked[MAX_KEYS];
+
+    for (size_t k = 0; k < MAX_KEYS; k++)
+        locked[k] = m->lock[k] != LOCK_NONE;
     for (size_t i = 0; i < w->nrows; i++)
         if (!write_row(m, &w->rows[i], i, err))
             return false;
+    if (w->commit && m->actor->late && !m->actor->world->late.in_tx) {
+        struct mem_store *late = &m->actor->world->late;
+
+        m->actor->late = false;
+        *late = *m;
+        for (size_t k = 0; k < MAX_KEYS; k++) {
+            late->unlocked[k] = !locked[k] && m->lock[k] == LOCK_ROW;
+            if (late->unlocked[k])
+                late->lock[k] = LOCK_NONE;
+        }
+        end_tx(m);
+        saw(m->actor, 95);
+        return err_set(err, ERR_RETRY, 2013, "lost connection");
+    }
     return !w->commit || mem_commit(s, err); /* in one packet: nobody comes in between */
 }
 
@@ -451,6 +491,27 @@ static bool mem_commit(struct store *s, struct err *err)
     return still_connected(m, err);
 }
 
+/* Or is dropped. */
+void world_late(struct world *w, bool arrives)
+{
+    struct mem_store *m = &w->late;
+
+    for (size_t k = 0; k < w->nkeys && arrives; k++)
+        if (m->unlocked[k] && lock_is_taken(w, m, m->table, (uint8_t)k, true))
+            return; /* it waits */
+    for (size_t k = 0; k < w->nkeys; k++)
+        arrives = arrives && !(m->unlocked[k] && m->table->row[k].present);
+    if (arrives) {
+        for (size_t k = 0; k < w->nkeys; k++)
+            if (m->lock[k] == LOCK_ROW || m->unlocked[k])
+                m->table->row[k] = m->after[k];
+        commit_control(m);
+        if (m->wrote)
+            log_add(m->table, &m->entry);
+    }
+    memset(m, 0, sizeof *m);
+}
+
 static void mem_rollback(struct store *s) { end_tx((struct mem_store *)s); }
 
 static bool mem_load(struct store *s, struct store_state *ret_state, struct arena *arena, struct err *err)
@@ -459,7 +520,7 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
     const struct sim_checkpoint *cp = &m->table->checkpoint[m->link];
     const struct sim_markers *markers = &m->table->markers[m->link];
 
-    if (!still_connected(m, err))
+    if (!still_connected(m, err) || !wait_for_late(m, true, err))
         return false;
     begin_tx(m);
     *ret_state = (struct store_state){
@@ -852,6 +913,8 @@ bool actor_can_run(const struct actor *a)
         return true;
     if (a->waits_for_lock && !a->victim && !a->lose)
         return !lock_is_taken(a->world, a->wait_store, a->wait_store->table, a->wait_key, a->wait_insert);
+    if (a->waits_for_late)
+        return !a->world->late.in_tx;
     if (a->waits_for_gates != 0)
         return link_sync_may_enter(a->world->sync[a->link], a->waits_for_gates);
     return true;
@@ -1008,6 +1071,7 @@ void world_reset(struct world *w, size_t nkeys, size_t ntables, bool delete_wins
     w->ntables = ntables;
     w->nlinks = ntables - 1;
     w->nactors = w->nlinks * 3;
+    memset(&w->late, 0, sizeof w->late);
     for (size_t t = 0; t < MAX_TABLES; t++) {
         struct sim_entry *log = w->table[t].log;
 
@@ -1079,6 +1143,8 @@ bool world_write(struct world *w, int table, const uint8_t *keys, const struct s
 
 bool world_is_quiet(const struct world *w)
 {
+    if (w->late.in_tx)
+        return false;
     for (size_t i = 0; i < w->nactors; i++)
         if (actor_has_work(&w->actor[i]))
             return false;

@@ -91,8 +91,9 @@ struct mem_store { /* one connection */
     struct sim_table *table;
     int link;
     bool in_tx, wrote;
-    bool is_lane;           /* READ COMMITTED: locks no gap */
-    uint8_t lock[MAX_KEYS]; /* enum sim_lock */
+    bool is_lane;            /* READ COMMITTED: locks no gap */
+    uint8_t lock[MAX_KEYS];  /* enum sim_lock */
+    bool unlocked[MAX_KEYS]; /* late: inserted, and not locked before the packet arrives */
     /* From here on it means something in a transaction only. */
     struct sim_row after[MAX_KEYS];
     struct sim_entry entry;
@@ -132,10 +133,12 @@ struct actor { /* one direction, or the resync of a link: what its thread would 
     bool open;
     uint64_t at, at_rows; /* next entry to read and how many of its rows are done */
     enum sim_task task;
-    size_t take;              /* TASK_BATCH: entries at most */
-    size_t part;              /* rows of one part of a transaction, 0: whole */
-    bool busy;                /* in the middle of a task */
-    bool lose;                /* the connection is lost at the point where it gave way */
+    size_t take; /* TASK_BATCH: entries at most */
+    size_t part; /* rows of one part of a transaction, 0: whole */
+    bool busy;   /* in the middle of a task */
+    bool lose;   /* the connection is lost at the point where it gave way */
+    bool late;   /* the next packet with a COMMIT reaches the server late, when the connection is lost */
+    bool waits_for_late;
     bool victim;              /* a lock wait ends with a deadlock */
     unsigned waits_for_gates; /* 0: it does not */
     bool waits_for_lock;      /* of these */
@@ -163,6 +166,7 @@ struct world {
     struct stop stop;
     struct actor *running;
     bool down;
+    struct mem_store late; /* in_tx: a packet on its way, of a lost connection */
     int64_t hours; /* that have passed for the keys in quarantine: one between any two looks at them */
 };
 
@@ -193,6 +197,7 @@ void actor_step(struct actor *a);
 /* The daemon dies: memory is gone, open transactions are rolled back. */
 void world_crash(struct world *w);
 
+void world_late(struct world *w, bool arrives);
 bool world_is_quiet(const struct world *w); /* nothing under way, nothing left to read */
 bool world_is_equal(const struct world *w);
 bool world_has_quarantine(const struct world *w);

@@ -1,0 +1,93 @@
+"""The place up to which lanes are ahead is a position of the source's log, as the checkpoint is: it must be found again, and be
+of the log that was read."""
+
+import contextlib
+import shutil
+
+import pytest
+
+from support.daemon import SLOW
+from support.servers import Why, wait_until
+from support.twin import name_of
+from test_lanes import BATCH, LANES, ROWS, backlog, names  # noqa: F401
+
+LOCK = "SELECT id FROM customer_db.customers WHERE id = %s FOR UPDATE"
+
+
+@contextlib.contextmanager
+def locked(twin, key):
+    """Its lane, and with that the checkpoint, has to wait; the others do not."""
+    with twin.servers["right"].connect(autocommit=False) as c, c.cursor() as cursor:
+        cursor.execute(LOCK, [key])
+        yield
+        c.rollback()
+
+
+def arrived(twin):
+    return [key for key, name in names(twin, "right").items() if name == name_of("lost")]
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["behind", "goes on"])
+@pytest.mark.parametrize("lanes, key", [(LANES, 1), (1, ROWS[-1])])
+def test_a_source_that_lost_what_lanes_have_written(backlog, lanes, key, goes_on):
+    """The checkpoint is still good there, the lanes' place is not."""
+    backlog.daemon.more = {"limits": {"batch_rows": BATCH, "lanes": lanes}}
+    backlog.daemon.write_config()
+    server = backlog.servers["left"]
+    server.stop()
+    backup = server.datadir + ".backup"
+    shutil.copytree(server.datadir, backup, symlinks=True)
+    try:
+        server.start()
+        for row in ROWS:
+            backlog.update("left", row, name="lost")
+        with locked(backlog, key):
+            backlog.daemon.start(ready=False)
+            wait_until("some have arrived", lambda: len(arrived(backlog)) > 5, 20 * SLOW)
+            backlog.daemon.kill()
+        server.stop()
+        shutil.rmtree(server.datadir)
+        shutil.move(backup, server.datadir)
+    finally:
+        shutil.rmtree(backup, ignore_errors=True)
+    server.start()
+    for row in ROWS if goes_on else []:
+        backlog.update("left", row, name="of the log that goes on")
+    backlog.daemon.start(ready=False)
+    wait_until("both are equal", lambda: names(backlog, "left") == names(backlog, "right")
+               or Why((names(backlog, "left"), names(backlog, "right"), backlog.daemon.job())), 20 * SLOW)
+
+
+@pytest.mark.pairings("mysql-9.7/mariadb-10.11")
+def test_a_transaction_that_begins_behind_a_heartbeat(twin):
+    """Without GTIDs. The lanes' place is in the middle of it, and where it begins must be the same when it is read again."""
+    left, keys = twin.servers["left"], range(1, 10 * BATCH + 1)
+    for mode in ("ON_PERMISSIVE", "OFF_PERMISSIVE", "OFF"):
+        left.sql(f"SET GLOBAL gtid_mode = {mode}")
+    twin.daemon.more = {"limits": {"batch_rows": BATCH, "lanes": LANES}}
+    twin.start()
+    twin.daemon.wait_job()
+    for key in keys:
+        twin.insert("left", key, name="old", updated_at="2026-01-01 00:00:00")
+    twin.settle()
+    left.sql("FLUSH BINARY LOGS")
+    file = left.rows("SHOW BINARY LOGS")[-1][0]
+
+    def heartbeat():
+        at = twin.daemon.status()["servers"]["auth"]["position"].split(":")
+        return (at[0] == file and int(at[1]) > 4) or Why(at)
+
+    wait_until("a heartbeat has told of the new file", heartbeat, 20 * SLOW)
+    wait_until("the place in front of the heartbeat is stored", lambda: twin.servers["right"].value(
+        "SELECT COUNT(*) FROM twinlog.checkpoint WHERE binlog_file = %s AND binlog_offset = 4", [file]) == 1, 20 * SLOW)
+    with locked(twin, 1):
+        with left.connect(autocommit=False) as c, c.cursor() as cursor:
+            for key in keys:
+                cursor.execute("UPDATE auth_db.client_auth SET name = %s, sync_version = sync_version + 1 WHERE id = %s", [name_of("new"), key])
+            c.commit()
+        wait_until("lanes are ahead", lambda: twin.servers["right"].value(
+            "SELECT COUNT(*) FROM twinlog.lane l JOIN twinlog.checkpoint c USING (link, source_side, batch) WHERE lanes > 0", ()), 20 * SLOW)
+        twin.daemon.kill()
+    twin.daemon.start()
+    twin.settle()
+    assert {twin.row("right", key)["name"] for key in keys} == {name_of("new")}
