@@ -319,10 +319,9 @@ static bool check_control_engine(struct preflight *p, const struct preflight_ser
     struct buf sql = BUF_INIT, mend = BUF_INIT;
     struct db_result *r = NULL;
     bool ok = true;
-    buf_adds(
-        &sql,
-        "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE ENGINE <> 'InnoDB' AND "
-        "TABLE_NAME IN ('checkpoint', 'lane', 'marker', 'quarantine', 'conflict', 'resync') AND TABLE_SCHEMA = ");
+    buf_adds(&sql, "SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE ENGINE <> 'InnoDB' AND "
+                   "TABLE_NAME IN ('checkpoint', 'lane', 'marker', 'quarantine', 'conflict', 'resync') AND "
+                   "TABLE_SCHEMA = ");
     db_quote_text(&sql, p->config->state_database, strlen(p->config->state_database));
     if (!dbconn_query(s->conn, sql.data, sql.len, 0, &r, &err)) {
         preflight_say(p, CHECK_FAIL, s->config->name, NULL, "%s", err.text);

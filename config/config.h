@@ -91,7 +91,8 @@ struct config {
     size_t nservers;
     struct config_link *links;
     size_t nlinks;
-    uint32_t queue_mb, batch_rows, lanes, resync_chunk_rows, connect_timeout_s, read_timeout_s, stop_timeout_s;
+    uint32_t queue_mb, batch_rows, lanes, resync_chunk_rows, connect_timeout_s, read_timeout_s,
+        stop_timeout_s;
     uint32_t quarantine_keys; /* of a link that may wait; above it the direction halts */
     struct config_notify notify;
 };

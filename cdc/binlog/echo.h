@@ -17,8 +17,8 @@
 #include "cdc/model/side.h"
 
 enum echo_table {
-    ECHO_FOREIGN, /* not in the state database */
-    ECHO_OTHER,   /* in it, and of no meaning for echoes */
+    ECHO_FOREIGN,    /* not in the state database */
+    ECHO_OTHER,      /* in it, and of no meaning for echoes */
     ECHO_CHECKPOINT, /* or a lane's */
     ECHO_MARKER,
 };

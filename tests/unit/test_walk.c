@@ -186,7 +186,7 @@ static void add_number(struct mem_store *s, unsigned n, unsigned version)
 
 static void store_init(struct mem_store *s, enum side side, compare order)
 {
-    *s = (struct mem_store){.base = {&mem_ops, &link_of_test, side}, .compare = order};
+    *s = (struct mem_store){.base = {&mem_ops, &link_of_test, side, 0}, .compare = order};
 }
 
 static void store_done(struct mem_store *s)
