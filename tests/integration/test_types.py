@@ -249,7 +249,7 @@ def test_values_that_go_beside_their_statement(twin, make_pair):
         job = group.pair.wait_job()
         assert job["rows_written"] == group.times * (len(group.cases) + 1) and job["quarantined"] == 0, job
     twin.settle()
-    assert executed(twin) >= ran + len(groups)
+    assert executed(twin) > ran  # how often depends on how many rows a chunk has, which goes by time
     ran = executed(twin)
     for group in groups:
         group.pair.delete("left", *({"id": str(1000 * (n + 1) + key)} for n in range(group.times) for key, _, _ in group.cases))
