@@ -105,7 +105,7 @@ def overheard(server):
         server.sql("SET GLOBAL log_output = 'FILE'")
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 def test_a_commit_goes_with_a_single_change_unless_the_server_has_something_to_say(running):
     """A guard in front of it looks. Where it stops the packet, the row is read once more, and here it is not what it should be: a
     server in strict mode cuts spaces at the end and only notes it."""
@@ -146,7 +146,7 @@ KEYS = {
 }
 
 
-@pytest.mark.pairings
+@pytest.mark.kinds
 @pytest.mark.parametrize("word", ["UPDATE", "DELETE"])
 @pytest.mark.parametrize("kind", KEYS)
 def test_a_batch_locks_no_row_and_no_gap_but_its_own(twin, make_pair, kind, word):

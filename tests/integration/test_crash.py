@@ -144,13 +144,30 @@ class Chaos:
             self.start(what)
 
 
-@pytest.mark.pairings
-@pytest.mark.slow
-@pytest.mark.parametrize("delete_vs_update", ("keep", "delete"))
-def test_kills_at_random_moments_leave_equal_tables(make_twin, delete_vs_update, record_property):
+POLICIES = ("keep", "delete")
+
+
+@pytest.fixture
+def seed(record_property):
     seed = int(os.environ.get("TWINLOG_SEED") or random.SystemRandom().randrange(1 << 32))
     record_property("TWINLOG_SEED", seed)
     print(f"TWINLOG_SEED={seed}")
+    return seed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delete_vs_update", POLICIES)
+def test_kills_at_random_moments_leave_equal_tables(make_twin, seed, delete_vs_update, record_property):
+    kill_at_random_moments(make_twin, seed, delete_vs_update, record_property)
+
+
+@pytest.mark.pairings
+@pytest.mark.slow
+def test_kills_of_any_server_leave_equal_tables(make_twin, seed, record_property):
+    kill_at_random_moments(make_twin, seed, POLICIES[seed % 2], record_property)
+
+
+def kill_at_random_moments(make_twin, seed, delete_vs_update, record_property):
     twin = make_twin(delete_vs_update=delete_vs_update)
     twin.daemon.log_level = "info"
     twin.start()
