@@ -508,7 +508,7 @@ static bool load_limits(struct loader *l, const config_setting_t *root)
     return get_group(l, root, "limits", known, &limits) &&
            get_number(l, limits, "queue_mb", 1, 4096, 16, &c->queue_mb) &&
            get_number(l, limits, "batch_rows", 1, 100000, 500, &c->batch_rows) &&
-           get_number(l, limits, "lanes", 1, 16, 4, &c->lanes) &&
+           get_number(l, limits, "lanes", 1, 16, 3, &c->lanes) &&
            get_number(l, limits, "resync_chunk_rows", 1, 100000, 1000, &c->resync_chunk_rows) &&
            get_number(l, limits, "connect_timeout_s", 1, 3600, 10, &c->connect_timeout_s) &&
            get_number(l, limits, "read_timeout_s", 3, 86400, 30, &c->read_timeout_s) &&

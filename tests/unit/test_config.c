@@ -104,7 +104,7 @@ static void test_defaults_are_the_seed(void **state)
     assert_false(k->delete_beats_update);
     assert_true(k->initial_sync);
     assert_int_equal(c.batch_rows, 500);
-    assert_int_equal(c.lanes, 4);
+    assert_int_equal(c.lanes, 3);
     assert_int_equal(c.quarantine_keys, 100000);
     assert_int_equal(k->keep_conflicts, 1000);
     assert_int_equal(k->keep_conflict_days, 30);
