@@ -250,12 +250,6 @@ static bool is_done_by_lane(const struct lanes_ahead *ahead, const struct change
 }
 #endif
 
-static void forget_ahead(struct apply *a)
-{
-    a->ahead.nlanes = 0;
-    a->ahead.done = 0;
-}
-
 /* ---- Step 1 ---- */
 
 /* A key in quarantine is passed over if it was refused a moment ago. */
@@ -425,7 +419,7 @@ static void checkpoint_moved(struct apply *a, struct checkpoint *cp, uint64_t pu
     if (purged > 0)
         a->purged = purged;
     if (a->ahead.nlanes > 0 && cp->batch != a->stored.batch) {
-        forget_ahead(a);
+        a->ahead.nlanes = 0;
         apply_is_open(a);
     }
     pos_move(&a->stored.pos, &cp->pos);
@@ -621,7 +615,8 @@ static void note_ahead(struct batch *b, const struct part *parts, size_t n)
     struct apply *a = b->a;
     struct checkpoint end;
 
-    forget_ahead(a);
+    a->ahead.nlanes = 0;
+    a->ahead.done = 0;
     for (size_t i = 1; i < n; i++)
         if (parts[i].result == BATCH_DONE && parts[i].written)
             a->ahead.done |= UINT64_C(1) << i;

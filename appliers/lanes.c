@@ -5,7 +5,6 @@
 #include "appliers/lanes.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,10 +112,12 @@ bool lanes_begin(struct lanes *l, struct apply_lanes *ret_lanes, struct err *err
     bool ok = true;
 
     make_stores(l);
+    for (size_t i = 0; i < l->count && ok; i++)
+        ok = store_mysql_is_connected(l->stores[i]);
     /* All anew, or one might be of another server than the rest, behind the same address. */
-    for (size_t i = 0; i < l->count; i++)
-        if (!store_mysql_is_connected(l->stores[i]))
-            lanes_rest(l, ret_lanes);
+    if (!ok)
+        lanes_rest(l, ret_lanes);
+    ok = true;
     for (size_t i = 0; i < l->count && ok; i++)
         ok = store_mysql_connect(l->stores[i], err);
     for (size_t i = 0; i < l->count && ok; i++)

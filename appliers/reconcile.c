@@ -479,7 +479,6 @@ bool reconcile_begin_again(struct apply *a, enum job_cause cause, const char *wh
         a->stored.marker = peer_state.checkpoint.marker;
         a->stored.batch = peer_state.checkpoint.batch;
         a->ahead.nlanes = 0;
-        a->ahead.done = 0;
         pos_move(&a->stored.pos, &peer_state.checkpoint.pos);
     }
     link_sync_leave(a->sync, GATE_BOTH);

@@ -987,19 +987,14 @@ void sqlgen_load_lanes(const char *state_db, const struct link *link, enum side 
     buf_adds(out, " FOR UPDATE");
 }
 
-static void where_place(const struct link *link, enum side side, size_t lane, struct buf *out)
-{
-    where_link_side(link, "source_side", side_peer(side), out);
-    if (lane > 0)
-        buf_addf(out, " AND lane=%zu", lane);
-}
-
 void sqlgen_lock_checkpoint(const char *state_db, const struct link *link, enum side side, size_t lane,
                             struct buf *out)
 {
     buf_adds(out, "SELECT 1 FROM ");
     add_control_table(state_db, lane > 0 ? "lane" : "checkpoint", out);
-    where_place(link, side, lane, out);
+    where_link_side(link, "source_side", side_peer(side), out);
+    if (lane > 0)
+        buf_addf(out, " AND lane=%zu", lane);
     buf_adds(out, " FOR UPDATE");
 }
 

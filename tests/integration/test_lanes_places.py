@@ -1,14 +1,13 @@
 """The place up to which lanes are ahead is a position of the source's log, as the checkpoint is: it must be found again, and be
 of the log that was read."""
 
-import shutil
-
 import pytest
 
 from support.daemon import SLOW
 from support.servers import Why, wait_until
 from support.twin import name_of
 from test_lanes import BATCH, LANES, LAST, ROWS, backlog, lanes_ahead, locked, names  # noqa: F401
+
 
 def arrived(twin):
     return [key for key, name in names(twin, "right").items() if name == name_of("lost")]
@@ -22,9 +21,7 @@ def test_a_source_that_lost_what_lanes_have_written(backlog, lanes, goes_on):
     backlog.daemon.write_config()
     server = backlog.servers["left"]
     server.stop()
-    backup = server.datadir + ".backup"
-    shutil.copytree(server.datadir, backup, symlinks=True)
-    try:
+    with server.set_back():
         server.start()
         for row in ROWS:
             backlog.update("left", row, name="lost")
@@ -33,10 +30,6 @@ def test_a_source_that_lost_what_lanes_have_written(backlog, lanes, goes_on):
             wait_until("some have arrived", lambda: len(arrived(backlog)) > 5 or Why(backlog.daemon.log_tail()), 20 * SLOW)
             backlog.daemon.kill()
         server.stop()
-        shutil.rmtree(server.datadir)
-        shutil.move(backup, server.datadir)
-    finally:
-        shutil.rmtree(backup, ignore_errors=True)
     server.start()
     for row in ROWS if goes_on else []:
         backlog.update("left", row, name="of the log that goes on")

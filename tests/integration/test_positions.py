@@ -91,19 +91,13 @@ def test_a_server_that_lost_its_newest_transactions(twin, elsewhere, goes_on):
         twin.insert("left", key)
     twin.settle()
     server.stop()
-    backup = server.datadir + ".backup"
-    shutil.copytree(server.datadir, backup, symlinks=True)
-    try:
+    with server.set_back():
         server.start()
         twin.update("left", 1, name="will be lost")
         twin.insert("left", 9)
         twin.settle()
         twin.daemon.stop()
         server.stop()
-        shutil.rmtree(server.datadir)
-        shutil.move(backup, server.datadir)
-    finally:
-        shutil.rmtree(backup, ignore_errors=True)
     server.start()
     assert not twin.row("left", 9)
     if goes_on:
@@ -122,26 +116,21 @@ def test_a_server_that_lost_its_newest_transactions(twin, elsewhere, goes_on):
 @each_kind
 def test_each_link_on_such_a_server_sees_it(twin, shop):
     """One link is idle and far behind, and its place is still good; another one has read what is lost."""
-    server, backup = twin.servers["left"], twin.servers["left"].datadir + ".backup"
+    server = twin.servers["left"]
     twin.start()
     for link in ("users", "things"):
         wait_until("the first resyncs are done", lambda name=link: (twin.daemon.job(name) or {}).get("state") == "done", 20)
     twin.insert("left", 1)
     shop.insert("left", 1, "kept", i32=1)
     twin.settle()
-    try:
-        server.freeze()  # what is on disk now is what a crash would leave
-        shutil.copytree(server.datadir, backup, symlinks=True, ignore=shutil.ignore_patterns("*.sock*", "*.pid"))
+    server.freeze()  # what is on disk now is what a crash would leave
+    with server.set_back():
         server.thaw()
         for n in range(10):
             shop.insert("left", 2, f"lost {n}", i32=1)
         twin.settle()
         twin.daemon.stop()
         server.kill()
-        shutil.rmtree(server.datadir)
-        shutil.move(backup, server.datadir)
-    finally:
-        shutil.rmtree(backup, ignore_errors=True)
     server.start()
     for n in range(6):
         shop.insert("left", 3, f"new {n}", i32=1)

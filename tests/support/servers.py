@@ -434,6 +434,19 @@ class Server:
 
     # ---- The binary log ----
 
+    @contextlib.contextmanager
+    def set_back(self):
+        """What is on disk at the begin comes back at the end, as after a crash or from a backup. The server is stopped or frozen
+        at the begin, and stopped or killed at the end."""
+        backup = self.datadir + ".backup"
+        try:
+            shutil.copytree(self.datadir, backup, symlinks=True, ignore=shutil.ignore_patterns("*.sock*", "*.pid"))
+            yield
+            shutil.rmtree(self.datadir)
+            shutil.move(backup, self.datadir)
+        finally:
+            shutil.rmtree(backup, ignore_errors=True)
+
     def gtid(self):
         """What has been logged so far; a MySQL without GTIDs says where its log ends."""
         if not self.kind.is_mysql:
