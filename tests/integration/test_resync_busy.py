@@ -3,6 +3,7 @@
 import os
 import random
 import threading
+import time
 
 import pymysql
 import pytest
@@ -14,7 +15,8 @@ from support.twin import PEER, SIDES, email_of, name_of
 pytestmark = pytest.mark.threads
 
 SEEDS = 3 if SANITIZED else 10
-RUN_S = 4 * SLOW
+RUN_S = 4 * SLOW  # at least; and until there is something to see
+DEADLINE_S = 90 * SLOW
 PAUSE_S = 0.001 * SLOW  # busy, not swamped: a reader that never gets to the end of its log holds up a resync
 OWN_KEYS = 60   # of each side, written by nobody else: what its owner leaves behind must stand on both sides
 SHARED = range(1000, 1030)
@@ -115,28 +117,31 @@ def test_repeated_triggers_beside_writers(make_twin, number, record_property):
     stop = threading.Event()
     owners = [Owner(twin, side, seed, stop) for side in SIDES]
     writers = owners + [Quarreler(twin, side, seed, stop) for side in SIDES]
-    timer = threading.Timer(RUN_S, stop.set)
+    jobs = set()
+    began = time.monotonic()
+
+    def over():
+        return any(w.failure for w in writers) or (time.monotonic() - began >= RUN_S and len(jobs) > 1 and
+                                                   all(owner.n > 100 for owner in owners))
+
     for writer in writers:
         writer.start()
-    timer.start()
-    jobs = set()
     try:
-        while not stop.is_set():
+        while not over():
+            assert time.monotonic() - began < DEADLINE_S, f"resyncs {len(jobs)}, writes {[o.n for o in owners]}"
             code, answer = twin.daemon.trigger()
             assert code == 202, answer
             jobs.add(answer["job"])
-            wait_until("it has ended, or the writers have", lambda: stop.is_set() or
-                       twin.daemon.job()["state"] != "running", 60 * SLOW)
+            wait_until("it has ended, or all is over", lambda: over() or twin.daemon.job()["state"] != "running",
+                       60 * SLOW)
     finally:
         stop.set()
-        timer.cancel()
         for writer in writers:
             writer.join(60)
     assert not [w.failure for w in writers if w.failure]
     twin.daemon.wait_job()
     twin.settle(timeout_s=60 * SLOW)
     record_property("resyncs", len(jobs))
-    assert len(jobs) > 1 and all(owner.n > 100 for owner in owners), "the workload did not get to work"
     for owner in owners:
         for side in (owner.side, PEER[owner.side]):
             table = twin.link.table(side)
