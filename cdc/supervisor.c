@@ -11,9 +11,8 @@
  * the appliers commit what they have in hand, HTTP last. What was still queued
  * is read again after the next start: the checkpoint stands before it.
  *
- * Memory: limits.queue_mb bounds each direction by itself, because one that is
- * stuck must not starve the other; the daemon as a whole holds twice that a link.
- * A part of a large transaction is at most an eighth of it, so that a reader can
+ * Memory: limits.queue_mb bounds all directions together, and one that is stuck does not
+ * starve the others: see queue.h. A part of a large transaction is at most an eighth of it, so that a reader can
  * fill the queue while the applier still works on the part before.
  *
  * Many links: what each holds and does while nothing happens counts a hundred times. A direction at rest has one connection,
@@ -111,6 +110,7 @@ struct supervisor {
     struct pair *pairs; /* in the config's order */
     size_t npairs;
 
+    struct queue_pool queues;
     struct guard *guard;
     struct once not_alone;
     struct applier_idle idle;
@@ -205,11 +205,10 @@ static void report_finding(void *arg, enum check_level level, const char *text, 
 /* Takes the link. */
 static void set_link(struct supervisor *s, struct pair *p, struct link *link)
 {
-    size_t queue_bytes = (size_t)s->config->queue_mb << 20;
     link->max_quarantined = s->config->quarantine_keys;
     p->sync = link_sync_new(link);
     for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
-        feed_init(&p->feed[from], link, from, &p->node[from]->source, queue_bytes);
+        feed_init(&p->feed[from], link, from, &p->node[from]->source, &s->queues);
     pthread_mutex_lock(&s->lock);
     p->link = link;
     pthread_mutex_unlock(&s->lock);
@@ -283,7 +282,7 @@ static void make_reader(struct supervisor *s, struct node *n)
                 n->feeds[n->nfeeds++] = &s->pairs[i].feed[side];
         }
     }
-    size_t part_bytes = ((size_t)s->config->queue_mb << 20) / 8;
+    size_t part_bytes = s->queues.max_bytes / 8;
     struct reader_options o = {
         .db = &n->db,
         .state_database = s->config->state_database,
@@ -525,6 +524,7 @@ struct supervisor *supervisor_new(const struct supervisor_options *o)
     struct supervisor *s = mem_zalloc(1, sizeof(*s));
     s->o = *o;
     s->config = o->config;
+    s->queues.max_bytes = (size_t)o->config->queue_mb << 20;
     s->status = status_new(o->config, o->version);
     stop_init(&s->stop);
     s->resyncs = slots_new(RESYNCS_AT_ONCE);

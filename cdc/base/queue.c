@@ -5,19 +5,21 @@
  * - every item in the ring was put with the current generation: put compares it
  *   under the same lock under which restart raises it and empties the ring. So
  *   nothing older can be taken once queue_restart() has returned;
- * - bytes is the sum over the ring. It may exceed max_bytes only while a single
- *   item does;
+ * - bytes is the sum over the ring, and pool->used the sum over all queues. The pool is
+ *   exceeded only by items that were put into an empty queue;
  * - items are freed outside the lock: freeing a large transaction takes a while,
  *   and the other end need not wait for it.
  *
  * All wait for the one condition and look for themselves: a producer for room, a
  * consumer for an item, which with queue_peek() need not be the first, so that both may
  * wait at once, and others for what has been popped (queue_wait_pops). Each change
- * wakes them all. They are few, and most changes find nobody waiting.
+ * wakes them all. They are few, and most changes find nobody waiting. Room that another queue
+ * gives back to the pool wakes no producer: it is there when its own consumer has popped something, or at its next try.
  */
 #include "cdc/base/queue.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "cdc/base/mem.h"
@@ -30,9 +32,9 @@ struct queue_entry {
     size_t bytes;
 };
 
-void queue_init(struct queue *q, size_t max_bytes, void (*free_item)(void *item))
+void queue_init(struct queue *q, struct queue_pool *pool, void (*free_item)(void *item))
 {
-    *q = (struct queue){.max_bytes = max_bytes, .generation = 1, .free_item = free_item};
+    *q = (struct queue){.pool = pool, .generation = 1, .free_item = free_item};
     pthread_mutex_init(&q->lock, NULL);
     wait_cond_init(&q->changed);
 }
@@ -49,16 +51,31 @@ void queue_done(struct queue *q)
 {
     free_ring(q, q->ring, q->head, q->count, q->ring_size);
     q->ring = NULL;
+    atomic_fetch_sub(&q->pool->used, q->bytes);
     q->head = q->count = q->ring_size = q->bytes = 0;
     pthread_cond_destroy(&q->changed);
     pthread_mutex_destroy(&q->lock);
 }
 
-static bool has_room(const struct queue *q, size_t bytes)
+/* Of the pool, for one more item: others take room at the same time. */
+static bool take_room(const struct queue *q, size_t bytes)
 {
-    if (q->count == 0)
+    struct queue_pool *pool = q->pool;
+    size_t used = atomic_load(&pool->used);
+
+    if (q->count == 0) {
+        atomic_fetch_add(&pool->used, bytes);
         return true;
-    return q->bytes <= q->max_bytes && bytes <= q->max_bytes - q->bytes;
+    }
+    do {
+        if (used > pool->max_bytes || bytes > pool->max_bytes - used)
+            return false;
+        size_t left = pool->max_bytes - used - bytes;
+
+        if ((q->bytes + bytes) / 2 > left)
+            return false;
+    } while (!atomic_compare_exchange_weak(&pool->used, &used, used + bytes));
+    return true;
 }
 
 static void push(struct queue *q, void *item, size_t bytes)
@@ -90,6 +107,7 @@ static void *shift(struct queue *q)
     struct queue_entry *e = &q->ring[q->head];
 
     q->bytes -= e->bytes;
+    atomic_fetch_sub(&q->pool->used, e->bytes);
     q->head = (q->head + 1) % q->ring_size;
     q->count--;
     q->pops++;
@@ -113,7 +131,7 @@ enum queue_result queue_put(struct queue *q, uint64_t generation, void *item, si
             result = QUEUE_STALE;
             break;
         }
-        if (has_room(q, bytes)) {
+        if (take_room(q, bytes)) {
             push(q, item, bytes);
             pthread_cond_broadcast(&q->changed);
             result = QUEUE_OK;
@@ -246,6 +264,7 @@ uint64_t queue_restart(struct queue *q)
     struct queue_entry *ring = q->ring;
     size_t head = q->head, count = q->count, size = q->ring_size;
     q->ring = NULL;
+    atomic_fetch_sub(&q->pool->used, q->bytes);
     q->head = q->count = q->ring_size = q->bytes = 0;
     q->pops = q->puts;
     uint64_t generation = ++q->generation;

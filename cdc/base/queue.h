@@ -1,8 +1,8 @@
 /*
  * queue.h - bounded hand-over of items from one thread to another.
  *
- * The bound is in bytes. A full queue makes the producer wait; an empty one
- * takes an item of any size, or a huge one would wait for ever.
+ * The bound is in bytes, and several queues share it (struct queue_pool). A full queue makes the
+ * producer wait; an empty one takes an item of any size, or a huge one would wait for ever.
  *
  * The consumer may start over at any time: queue_restart() throws away what is
  * queued and begins a new generation. Items put with an older generation are
@@ -18,13 +18,22 @@
 
 enum queue_result { QUEUE_OK, QUEUE_TIMEOUT, QUEUE_STALE, QUEUE_CLOSED };
 
+/* What the queues of a program may hold together. None takes more than twice what is left for all: one alone gets
+ * two thirds, two get two fifths each, and one that is stuck leaves room for others, however many come (dynamic
+ * thresholds: Choudhury and Hahne, 1998). Only what was too large for an empty queue goes beyond it. */
+struct queue_pool {
+    size_t max_bytes;
+    _Atomic size_t used;
+};
+
 struct queue_entry;
 struct queue {
+    struct queue_pool *pool; /* borrowed */
     pthread_mutex_t lock;
     pthread_cond_t changed; /* CLOCK_MONOTONIC */
     struct queue_entry *ring;
     size_t head, count, ring_size;
-    size_t bytes, max_bytes;
+    size_t bytes;
     uint64_t puts, pops; /* items so far; those that a restart threw away count as popped */
     uint64_t generation;
     bool closed;
@@ -32,7 +41,7 @@ struct queue {
     void (*free_item)(void *item);
 };
 
-void queue_init(struct queue *q, size_t max_bytes, void (*free_item)(void *item));
+void queue_init(struct queue *q, struct queue_pool *pool, void (*free_item)(void *item));
 void queue_done(struct queue *q); /* frees what is queued */
 
 /* Waits while the queue is full, at most timeout_ms. Owns the item only when it

@@ -82,10 +82,10 @@ void feed_source_moved(struct feed_source *s) { s->moves++; }
 void feed_source_tell(struct feed_source *s) { pthread_cond_broadcast(&s->moved); }
 
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
-               size_t queue_bytes)
+               struct queue_pool *pool)
 {
     *f = (struct feed){.link = link, .from = from, .source = source, .resume = POS_INIT, .ahead = POS_INIT};
-    queue_init(&f->queue, queue_bytes, free_tx);
+    queue_init(&f->queue, pool, free_tx);
     pthread_mutex_init(&f->lock, NULL);
     f->generation = queue_generation(&f->queue);
     f->resumed_epoch = UINT64_MAX; /* never yet */

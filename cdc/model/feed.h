@@ -65,7 +65,7 @@ void feed_source_moved(struct feed_source *s);
 /* Those who wait look again: the reader, before it may wait itself. In between they look by themselves now and then. */
 void feed_source_tell(struct feed_source *s);
 void feed_init(struct feed *f, const struct link *link, enum side from, struct feed_source *source,
-               size_t queue_bytes);
+               struct queue_pool *pool);
 void feed_done(struct feed *f);
 
 /* The applier takes transactions with queue_peek() and lets go of them with queue_pop() once they are applied: until then

@@ -13,6 +13,8 @@
 
 #include "cdc/model/feed.h"
 
+static struct queue_pool pool = {.max_bytes = 1500};
+
 static struct pos at(uint64_t seq)
 {
     struct pos p = POS_INIT;
@@ -64,7 +66,7 @@ static void open_asks_the_reader(void **state)
     (void)state;
 
     feed_source_init(&source);
-    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
     assert_false(resume(&f, 1, &seq, &generation));
     open_at(&f, 3, 0); /* nobody to wake yet */
 
@@ -116,7 +118,7 @@ static void idle_only_when_resumed(void **state)
 
     feed_source_init(&source);
     source.foreign_bytes = 4096;
-    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
     set_read(&source, 50, 4);
     expect_idle(&f, false, 0); /* never opened */
 
@@ -154,7 +156,7 @@ static void no_position_is_none(void **state)
     (void)state;
 
     feed_source_init(&source);
-    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
     feed_open(&f, &none, 0, NULL);
     f.wanted = false;
     f.resumed_epoch = 1;
@@ -206,7 +208,7 @@ static void what_counts_as_read(void **state)
     (void)state;
 
     feed_source_init(&source);
-    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
     set_read(&source, 50, 4);
     assert_false(wait_read(&f, 5, 0)); /* never opened */
     open_at(&f, 10, 0);
@@ -256,7 +258,7 @@ static void waiting_ends_in_time(void **state)
     (void)state;
 
     feed_source_init(&source);
-    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
     open_at(&f, 1, 0);
     assert_true(resume(&f, 1, &seq, &generation));
     set_read(&source, 5, 1);
@@ -323,7 +325,7 @@ static void waits_end(void **state)
             pthread_t thread;
 
             feed_source_init(&source);
-            feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+            feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
             open_at(&f, 1, 0);
             assert_true(resume(&f, 1, &seq, &generation));
             set_read(&source, 1, 1);
@@ -367,7 +369,7 @@ static void a_move_wakes_at_once(void **state)
     (void)state;
 
     feed_source_init(&source);
-    feed_init(&f, NULL, SIDE_LEFT, &source, 1000);
+    feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
     open_at(&f, 1, 0);
     assert_true(resume(&f, 1, &seq, &generation));
     set_read(&source, 1, 1);
@@ -582,7 +584,7 @@ static void nothing_is_missed_and_idle_tells_the_truth(void **state)
     w.source.wake = wake_reader;
     w.source.wake_arg = &w;
     for (size_t i = 0; i < FEEDS; i++)
-        feed_init(&w.feeds[i], NULL, SIDE_LEFT, &w.source, 100);
+        feed_init(&w.feeds[i], NULL, SIDE_LEFT, &w.source, &pool);
 
     assert_int_equal(pthread_create(&reader, NULL, run_reader, &w), 0);
     for (size_t i = 0; i < FEEDS; i++) {

@@ -46,6 +46,21 @@ static uint64_t take_number(struct queue *q)
     return number;
 }
 
+static struct queue_pool pool;
+
+/* That takes so many bytes: alone, a queue gets two thirds of its pool. */
+static void begin_queue(struct queue *q, size_t bytes)
+{
+    pool = (struct queue_pool){.max_bytes = bytes + bytes / 2};
+    queue_init(q, &pool, item_free);
+}
+
+static void end_queue(struct queue *q)
+{
+    queue_done(q);
+    assert_int_equal(pool.used, 0);
+}
+
 static void put_number(struct queue *q, uint64_t number, size_t bytes, enum queue_result want)
 {
     struct item *i = item_new(1, number);
@@ -69,7 +84,7 @@ static void in_order(void **state)
     (void)state;
 
     /* Fills and empties by turns, so that the ring wraps and grows at every offset. */
-    queue_init(&q, 1000000, item_free);
+    begin_queue(&q, 1000000);
     for (size_t round = 0; round < 200; round++) {
         for (size_t i = 0; i < round % 37 + 3; i++)
             put_number(&q, in++, 10, QUEUE_OK);
@@ -79,7 +94,7 @@ static void in_order(void **state)
     }
     while (out < in)
         assert_int_equal(take_number(&q), out++);
-    queue_done(&q);
+    end_queue(&q);
     assert_int_equal(atomic_load(&alive), 0);
 }
 
@@ -88,7 +103,7 @@ static void bound_is_in_bytes(void **state)
     struct queue q;
     (void)state;
 
-    queue_init(&q, 100, item_free);
+    begin_queue(&q, 100);
     put_number(&q, 1, 60, QUEUE_OK);
     put_number(&q, 2, 41, QUEUE_TIMEOUT);
     put_number(&q, 3, 40, QUEUE_OK);
@@ -105,7 +120,56 @@ static void bound_is_in_bytes(void **state)
     put_number(&q, 8, 0, QUEUE_TIMEOUT);
     assert_int_equal(take_number(&q), 7);
     put_number(&q, 9, 100, QUEUE_OK);
-    queue_done(&q);
+    end_queue(&q);
+    assert_int_equal(atomic_load(&alive), 0);
+}
+
+static size_t fill(struct queue *q, size_t bytes)
+{
+    size_t count, before, after;
+
+    queue_size(q, &count, &before);
+    for (enum queue_result result = QUEUE_OK; result == QUEUE_OK;) {
+        struct item *i = item_new(queue_generation(q), 1);
+
+        result = queue_put(q, queue_generation(q), i, bytes, 0);
+        if (result != QUEUE_OK)
+            item_free(i);
+    }
+    queue_size(q, &count, &after);
+    return after - before;
+}
+
+static void stuck_queues_leave_room_for_others(void **state)
+{
+    enum { QUEUES = 8 };
+    struct queue q[QUEUES];
+    size_t all = 0;
+    (void)state;
+
+    pool = (struct queue_pool){.max_bytes = 3000000};
+    for (size_t i = 0; i < QUEUES; i++)
+        queue_init(&q[i], &pool, item_free);
+    /* One after the other gets stuck: each finds room, and twice as much as is left then. */
+    for (size_t i = 0; i < QUEUES; i++) {
+        size_t mine = fill(&q[i], 10);
+
+        all += mine;
+        assert_true(all <= pool.max_bytes);
+        assert_int_equal(pool.used, all);
+        assert_in_range(mine / 2 + 10, pool.max_bytes - all, pool.max_bytes - all + 20);
+    }
+    /* What one gives back, others may take. */
+    queue_restart(&q[0]);
+    assert_true(fill(&q[1], 10) > 0);
+    assert_true(pool.used <= pool.max_bytes);
+    /* Too large for what is left: an empty queue takes it all the same, another one does not. */
+    put_number(&q[1], 7, 4000000, QUEUE_TIMEOUT);
+    put_number(&q[0], 7, 4000000, QUEUE_OK);
+    assert_int_equal(fill(&q[2], 1), 0);
+    for (size_t i = 0; i < QUEUES; i++)
+        queue_done(&q[i]);
+    assert_int_equal(pool.used, 0);
     assert_int_equal(atomic_load(&alive), 0);
 }
 
@@ -115,7 +179,7 @@ static void times_out(void **state)
     void *item = NULL;
     (void)state;
 
-    queue_init(&q, 10, item_free);
+    begin_queue(&q, 10);
     mono_us before = clock_mono();
     assert_int_equal(queue_take(&q, 0, &item), QUEUE_TIMEOUT);
     assert_int_equal(queue_take(&q, 20, &item), QUEUE_TIMEOUT);
@@ -128,7 +192,7 @@ static void times_out(void **state)
     assert_in_range(mono_diff_us(clock_mono(), before), 20000, 60000000);
     item_free(i);
     assert_null(item);
-    queue_done(&q);
+    end_queue(&q);
 }
 
 static void restart_begins_a_generation(void **state)
@@ -136,7 +200,7 @@ static void restart_begins_a_generation(void **state)
     struct queue q;
     (void)state;
 
-    queue_init(&q, 100, item_free);
+    begin_queue(&q, 100);
     uint64_t old = queue_generation(&q);
     put_number(&q, 1, 10, QUEUE_OK);
     put_number(&q, 2, 10, QUEUE_OK);
@@ -151,7 +215,7 @@ static void restart_begins_a_generation(void **state)
     assert_int_equal(queue_put(&q, now + 1, i, 1, 600000), QUEUE_STALE);
     assert_int_equal(queue_put(&q, now, i, 1, 0), QUEUE_OK);
     assert_int_equal(take_number(&q), 3);
-    queue_done(&q);
+    end_queue(&q);
 }
 
 static void closed_is_drained(void **state)
@@ -160,7 +224,7 @@ static void closed_is_drained(void **state)
     void *item;
     (void)state;
 
-    queue_init(&q, 100, item_free);
+    begin_queue(&q, 100);
     put_number(&q, 1, 10, QUEUE_OK);
     put_number(&q, 2, 10, QUEUE_OK);
     queue_close(&q);
@@ -171,7 +235,7 @@ static void closed_is_drained(void **state)
     queue_restart(&q);
     put_number(&q, 4, 10, QUEUE_CLOSED);
     assert_int_equal(queue_take(&q, 600000, &item), QUEUE_CLOSED);
-    queue_done(&q);
+    end_queue(&q);
     assert_int_equal(atomic_load(&alive), 0);
 }
 
@@ -181,7 +245,7 @@ static void wake_is_not_lost(void **state)
     void *item;
     (void)state;
 
-    queue_init(&q, 100, item_free);
+    begin_queue(&q, 100);
     queue_wake(&q);
     queue_wake(&q);
     put_number(&q, 1, 10, QUEUE_OK);
@@ -191,7 +255,7 @@ static void wake_is_not_lost(void **state)
     mono_us before = clock_mono();
     assert_int_equal(queue_take(&q, 10, &item), QUEUE_TIMEOUT); /* one wake, one return */
     assert_in_range(mono_diff_us(clock_mono(), before), 10000, 60000000);
-    queue_done(&q);
+    end_queue(&q);
 }
 
 static void expect_peek(struct queue *q, size_t i, uint64_t number)
@@ -207,7 +271,7 @@ static void what_is_peeked_stays(void **state)
     void *item = NULL;
     (void)state;
 
-    queue_init(&q, 100, item_free);
+    begin_queue(&q, 100);
     assert_int_equal(queue_peek(&q, 0, 0, &item), QUEUE_TIMEOUT);
     assert_int_equal(queue_puts(&q), 0);
     put_number(&q, 1, 30, QUEUE_OK);
@@ -240,7 +304,7 @@ static void what_is_peeked_stays(void **state)
     assert_int_equal(queue_peek(&q, 0, 600000, &item), QUEUE_CLOSED);
     assert_int_equal(queue_puts(&q), 4);
     assert_null(item);
-    queue_done(&q);
+    end_queue(&q);
 }
 
 static void peek_waits_and_is_woken(void **state)
@@ -249,7 +313,7 @@ static void peek_waits_and_is_woken(void **state)
     void *item = NULL;
     (void)state;
 
-    queue_init(&q, 100, item_free);
+    begin_queue(&q, 100);
     put_number(&q, 1, 10, QUEUE_OK);
     mono_us before = clock_mono();
     assert_int_equal(queue_peek(&q, 1, 20, &item), QUEUE_TIMEOUT);
@@ -257,7 +321,7 @@ static void peek_waits_and_is_woken(void **state)
     queue_wake(&q);
     assert_int_equal(queue_peek(&q, 0, 600000, &item), QUEUE_OK);
     assert_int_equal(queue_peek(&q, 1, 600000, &item), QUEUE_TIMEOUT); /* at once */
-    queue_done(&q);
+    end_queue(&q);
 }
 
 struct visited {
@@ -282,7 +346,7 @@ static void peek_pop_and_each_at_random(void **state)
     uint32_t seed = 99;
     (void)state;
 
-    queue_init(&q, 1000000, item_free);
+    begin_queue(&q, 1000000);
     for (int round = 0; round < 20000; round++) {
         seed = seed * 1664525u + 1013904223u;
         uint32_t pick = seed >> 8, length = (uint32_t)(in - out);
@@ -308,7 +372,7 @@ static void peek_pop_and_each_at_random(void **state)
         assert_true(queue_wait_pops(&q, out, 0));
         assert_false(queue_wait_pops(&q, out + 1, 0));
     }
-    queue_done(&q);
+    end_queue(&q);
     assert_int_equal(atomic_load(&alive), 0);
 }
 
@@ -317,7 +381,7 @@ static void waiting_for_pops_times_out(void **state)
     struct queue q;
     (void)state;
 
-    queue_init(&q, 100, item_free);
+    begin_queue(&q, 100);
     assert_true(queue_wait_pops(&q, 0, 0));
     put_number(&q, 1, 10, QUEUE_OK);
     put_number(&q, 2, 10, QUEUE_OK);
@@ -329,7 +393,7 @@ static void waiting_for_pops_times_out(void **state)
     assert_true(queue_wait_pops(&q, 2, 600000));
     assert_int_equal(queue_puts(&q), 2);
     assert_false(queue_wait_pops(&q, 3, 0));
-    queue_done(&q);
+    end_queue(&q);
 }
 
 /* --- two threads ---------------------------------------------------------- */
@@ -406,7 +470,7 @@ static void waits_end(void **state)
         for (int round = 0; round < 50; round++) {
             struct queue q;
             pthread_t thread;
-            queue_init(&q, 60, item_free);
+            begin_queue(&q, 60);
             if (cases[i].first_bytes > 0)
                 put_number(&q, 0, cases[i].first_bytes, QUEUE_OK);
             struct waiter w = {&q, queue_generation(&q), QUEUE_OK};
@@ -416,7 +480,7 @@ static void waits_end(void **state)
             cases[i].end(&q);
             pthread_join(thread, NULL);
             assert_int_equal(w.result, cases[i].result);
-            queue_done(&q);
+            end_queue(&q);
         }
     }
     assert_int_equal(atomic_load(&alive), 0);
@@ -465,7 +529,7 @@ static void nothing_old_after_a_restart(void **state)
     uint32_t seed = 12345;
     (void)state;
 
-    queue_init(&q, 200, item_free);
+    begin_queue(&q, 200);
     uint64_t generation = queue_generation(&q), next = 0;
     assert_int_equal(pthread_create(&thread, NULL, produce, &p), 0);
     while (restarts < 3000) {
@@ -488,7 +552,7 @@ static void nothing_old_after_a_restart(void **state)
     }
     queue_close(&q);
     pthread_join(thread, NULL);
-    queue_done(&q);
+    end_queue(&q);
 
     assert_int_equal(atomic_load(&alive), 0);
     assert_true(taken > restarts && p.made >= taken && p.stale > 0);
@@ -556,7 +620,7 @@ static void what_was_put_has_gone_after_the_wait(void **state)
     struct floor f;
     (void)state;
 
-    queue_init(&q, 400, item_free);
+    begin_queue(&q, 400);
     assert_int_equal(pthread_create(&producer, NULL, number_all, &p), 0);
     assert_int_equal(pthread_create(&consumer, NULL, peek_and_pop, &p), 0);
     do {
@@ -569,7 +633,7 @@ static void what_was_put_has_gone_after_the_wait(void **state)
     atomic_store(&p.done, true);
     pthread_join(producer, NULL);
     pthread_join(consumer, NULL);
-    queue_done(&q);
+    end_queue(&q);
     assert_int_equal(atomic_load(&alive), 0);
 }
 
@@ -578,6 +642,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_order),
         cmocka_unit_test(bound_is_in_bytes),
+        cmocka_unit_test(stuck_queues_leave_room_for_others),
         cmocka_unit_test(times_out),
         cmocka_unit_test(restart_begins_a_generation),
         cmocka_unit_test(closed_is_drained),
