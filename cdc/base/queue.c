@@ -70,9 +70,7 @@ static bool take_room(const struct queue *q, size_t bytes)
     do {
         if (used > pool->max_bytes || bytes > pool->max_bytes - used)
             return false;
-        size_t left = pool->max_bytes - used - bytes;
-
-        if ((q->bytes + bytes) / 2 > left)
+        if (q->bytes + bytes > pool->max_bytes - used - bytes)
             return false;
     } while (!atomic_compare_exchange_weak(&pool->used, &used, used + bytes));
     return true;

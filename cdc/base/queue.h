@@ -18,9 +18,9 @@
 
 enum queue_result { QUEUE_OK, QUEUE_TIMEOUT, QUEUE_STALE, QUEUE_CLOSED };
 
-/* What the queues of a program may hold together. None takes more than twice what is left for all: one alone gets
- * two thirds, two get two fifths each, and one that is stuck leaves room for others, however many come (dynamic
- * thresholds: Choudhury and Hahne, 1998). Only what was too large for an empty queue goes beyond it. */
+/* What the queues of a program may hold together. None takes more than it leaves for all: one alone gets half, two get a
+ * third each, and one that is stuck leaves room for others, however many come (dynamic thresholds: Choudhury and
+ * Hahne, 1998). Only what is too large for that, and met an empty queue, goes beyond it. */
 struct queue_pool {
     size_t max_bytes;
     _Atomic size_t used;

@@ -13,7 +13,7 @@
 
 #include "cdc/model/feed.h"
 
-static struct queue_pool pool = {.max_bytes = 1500};
+static struct queue_pool pool = {.max_bytes = 2000};
 
 static struct pos at(uint64_t seq)
 {

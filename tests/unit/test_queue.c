@@ -48,10 +48,10 @@ static uint64_t take_number(struct queue *q)
 
 static struct queue_pool pool;
 
-/* That takes so many bytes: alone, a queue gets two thirds of its pool. */
+/* That takes so many bytes: alone, a queue gets half of its pool. */
 static void begin_queue(struct queue *q, size_t bytes)
 {
-    pool = (struct queue_pool){.max_bytes = bytes + bytes / 2};
+    pool = (struct queue_pool){.max_bytes = 2 * bytes};
     queue_init(q, &pool, item_free);
 }
 
@@ -150,14 +150,14 @@ static void stuck_queues_leave_room_for_others(void **state)
     pool = (struct queue_pool){.max_bytes = 3000000};
     for (size_t i = 0; i < QUEUES; i++)
         queue_init(&q[i], &pool, item_free);
-    /* One after the other gets stuck: each finds room, and twice as much as is left then. */
+    /* One after the other gets stuck: each finds room, and leaves as much. */
     for (size_t i = 0; i < QUEUES; i++) {
         size_t mine = fill(&q[i], 10);
 
         all += mine;
         assert_true(all <= pool.max_bytes);
         assert_int_equal(pool.used, all);
-        assert_in_range(mine / 2 + 10, pool.max_bytes - all, pool.max_bytes - all + 20);
+        assert_in_range(mine + 10, pool.max_bytes - all, pool.max_bytes - all + 20);
     }
     /* What one gives back, others may take. */
     queue_restart(&q[0]);
