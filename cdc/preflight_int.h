@@ -38,6 +38,8 @@ struct preflight {
     struct preflight_server *servers; /* as in config */
 };
 
+/* ---- preflight_probe.c ---- */
+
 void preflight_say(struct preflight *p, enum check_level level, const char *where, const char *mend,
                    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
@@ -62,6 +64,9 @@ uint64_t preflight_number(const struct preflight_server *s, const char *name); /
 bool preflight_is_on(const struct preflight_server *s, const char *name);
 struct preflight_server *preflight_find(const struct preflight *p, const char *name);
 
+/* ---- The checks ---- */
+
+/* preflight_server.c: what it is, and what we may do there. */
 void preflight_check_server(struct preflight *p, struct preflight_server *s);
 void preflight_server_done(struct preflight_server *s);
 /* preflight_log.c: can the binary log be read, does it hold all it has to, and does what is written come back? */
@@ -72,7 +77,7 @@ void preflight_check_positions(struct preflight *p, const struct config_link *c)
 void preflight_check_table(struct preflight *p, const struct preflight_server *s, const struct config_link *c,
                            enum side side);
 void preflight_check_unique(struct preflight *p, const struct config_link *c, const struct link *link);
-/* The link, the caller's; NULL if it cannot be built. */
+/* preflight_link.c: the link, the caller's; NULL if it cannot be built. */
 struct link *preflight_check_link(struct preflight *p, const struct config_link *c);
 
 #endif

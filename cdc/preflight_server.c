@@ -149,25 +149,6 @@ static bool load_settings(struct preflight *p, struct preflight_server *s)
     return true;
 }
 
-const char *preflight_setting(const struct preflight_server *s, const char *name)
-{
-    for (size_t i = 0; i < s->nsettings; i++)
-        if (strcasecmp(s->settings[i].name, name) == 0)
-            return s->settings[i].value;
-    return "";
-}
-
-uint64_t preflight_number(const struct preflight_server *s, const char *name)
-{
-    return strtoull(preflight_setting(s, name), NULL, 10);
-}
-
-bool preflight_is_on(const struct preflight_server *s, const char *name)
-{
-    const char *value = preflight_setting(s, name);
-    return *value != '\0' && strcasecmp(value, "OFF") != 0 && strcmp(value, "0") != 0;
-}
-
 static void free_settings(struct preflight_server *s)
 {
     for (size_t i = 0; i < s->nsettings; i++) {
