@@ -44,6 +44,8 @@ enum {
     WORKS_AFTER_MS = 1500,        /* without a failure: then it is told that it works again */
     TROUBLE_TOLD_AFTER_MS = 3000, /* a lock that is waited for so long is more than a passing one */
     BATCH_BYTES = 2 << 20,
+    NEXT_PARTS_BYTES = 8 << 20, /* of one batch, with parts that its rows wait for */
+    NEXT_PART_WITHIN_MS = 100,
     LANES_REST_AFTER_MS = 5000,
     LANES_PAUSE_MS = 60000,   /* when they could not be had */
     LANES_PAUSE_BATCHES = 16, /* when one had to give up: what was in its way is likely to be there still */
@@ -418,6 +420,25 @@ static size_t count_batch(const struct applier *a)
     return n;
 }
 
+/* apply.next_part: waits a moment, for the reader may be about to hand it on. */
+static bool next_part(void *arg, size_t n, struct tx *const **ret_txs)
+{
+    struct applier *a = arg;
+    size_t bytes = 0;
+    void *item;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += tx_bytes(a->txs[i]);
+    if (n == a->ntxs) {
+        if (bytes >= NEXT_PARTS_BYTES ||
+            queue_peek(&a->o.feed->queue, n, NEXT_PART_WITHIN_MS, &item) != QUEUE_OK)
+            return false;
+        take(a, item);
+    }
+    *ret_txs = a->txs;
+    return a->txs[n]->gap == NULL; /* or a resync would have to be promised first */
+}
+
 /* More than one connection's batch is waiting: are there lanes to write it? */
 static bool have_lanes(struct applier *a)
 {
@@ -459,7 +480,7 @@ static bool apply_taken(struct applier *a, struct err *err)
     show_lag(a);
     if (!promise_resync(a, n, err))
         return false;
-    bool ok = apply_txs(&a->apply, a->txs, n, err);
+    bool ok = apply_txs(&a->apply, a->txs, &n, err);
 
     count_lanes(a, failed);
     if (!ok)
@@ -662,6 +683,8 @@ struct applier *applier_new(const struct applier_options *o)
     a->apply.on_begin_arg = o->resyncer;
     a->apply.on_gap = resyncer_on_gap;
     a->apply.on_gap_arg = o->resyncer;
+    a->apply.next_part = next_part;
+    a->apply.next_part_arg = a;
     a->refusals = (struct refusals){
         .link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = direction_name(o->from)};
     backoff_init(&a->backoff, 20, 10000);

@@ -20,8 +20,9 @@
  * it arrives. Where that is not enough, a refused batch runs again unfolded, statement
  * by statement as the application did it; and then with the UNIQUE values parked
  * (park.h), for rows that exchange them in one statement, or where the source has no
- * such index. What is still refused is that row's own trouble: it is reconciled, or
- * goes into quarantine.
+ * such index. What a large transaction exchanges may lie in different parts of it: where a later part gives up the
+ * value that a row of this one wants, the batch is made longer up to there. What is still refused is that row's own
+ * trouble: it is reconciled, or goes into quarantine.
  *
  * Lanes: a large batch is shared out by key among several connections, each of which does steps 2 to 4 for its
  * keys at the same time; lane 0 commits last, and the checkpoint with it. Rows of one key stay in
@@ -131,6 +132,8 @@ struct batch {
     size_t nslots;
     bool clean; /* so far: no key that must be reconciled */
     size_t superseded;
+    struct key *waiting; /* in quarantine for this side's row, which has changed once more */
+    size_t nwaiting;
     uint64_t passed; /* the last marker at the end of the batch */
 };
 
@@ -252,7 +255,20 @@ static bool is_done_by_lane(const struct lanes_ahead *ahead, const struct change
 
 /* ---- Step 1 ---- */
 
-/* A key in quarantine is passed over if it was refused a moment ago. */
+/* What the side whose row waits in quarantine writes once more is passed over: the key is tried again behind it, where it
+ * is known whether the peer has written meanwhile (resync.h). */
+static void pass_over(struct batch *b, const struct key *k)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->ntxs && b->waiting == NULL; i++)
+        n += b->txs[i]->nchanges;
+    if (b->waiting == NULL)
+        b->waiting = arena_alloc(&b->arena, n * sizeof *b->waiting);
+    b->waiting[b->nwaiting++] = *k;
+}
+
+/* A key in quarantine is passed over likewise if it was refused a moment ago. */
 static void collect_tx(struct batch *b, const struct tx *tx, uint64_t ahead, const struct refused *refused)
 {
     struct apply *a = b->a;
@@ -266,10 +282,15 @@ static void collect_tx(struct batch *b, const struct tx *tx, uint64_t ahead, con
             b->superseded++;
             continue;
         }
-        bool quarantined = link_sync_is_quarantined(a->sync, &c->key);
+        enum side waits;
+        bool quarantined = quarantine_source(link_sync_quarantine(a->sync), &c->key, &waits);
 
         if (quarantined && is_refused(refused, &c->key))
             continue;
+        if (quarantined && waits == a->from) {
+            pass_over(b, &c->key);
+            continue;
+        }
         size_t k = batch_key_index(b, c);
 
         if (must_reconcile(b, &c->key, quarantined)) {
@@ -700,6 +721,8 @@ static void batch_done(struct batch *b)
         b->txs[i]->applied = true;
     link_sync_set_passed(a->sync, a->from, b->passed);
     link_sync_prune(a->sync, a->from);
+    for (size_t i = 0; i < b->nwaiting; i++)
+        quarantine_changed(link_sync_quarantine(a->sync), &b->waiting[i]);
     a->stats->superseded += b->superseded;
     a->stats->batches++;
     for (size_t i = 0; i < b->ntxs; i++)
@@ -738,9 +761,9 @@ static void batch_run(struct batch *b, const struct refused *refused, enum write
 
 /* Reconciles and remembers which keys were refused. passed: by the end of the batch. */
 static bool settle_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed,
-                        enum reconcile_why why, struct refused *r, struct err *err)
+                        const struct reconcile_reason *reason, struct refused *r, struct err *err)
 {
-    if (!reconcile_keys(a, keys, nkeys, passed, why, err))
+    if (!reconcile_keys(a, keys, nkeys, passed, reason, err))
         return false;
     if (!reconcile_enter(a, gate_of(side_peer(a->from)), err))
         return false;
@@ -754,22 +777,69 @@ static bool settle_keys(struct apply *a, const struct key *keys, size_t nkeys, u
 
 static bool settle_conflicts(struct batch *b, struct refused *r, struct err *err)
 {
+    const struct reconcile_reason conflict = {.why = RECONCILE_CONFLICT};
     struct key *keys = arena_alloc(&b->arena, b->nkeys * sizeof *keys);
     size_t n = 0;
 
     for (size_t i = 0; i < b->nkeys; i++)
         if (b->keys[i].conflict)
             keys[n++] = b->keys[i].key;
-    return settle_keys(b->a, keys, n, b->passed, RECONCILE_CONFLICT, r, err);
+    return settle_keys(b->a, keys, n, b->passed, &conflict, r, err);
 }
 
-/* Refused, whatever was tried: that row's own trouble. */
+/* Does the transaction give up a UNIQUE value that the row wants? By its bytes: what only a collation takes for the same is
+ * not seen. */
+static bool gives_up(const struct link *link, enum side peer, const struct tx *tx, const struct value *wanted)
+{
+    for (size_t f = 0; f < link->nfields; f++) {
+        if (!link->fields[f].column[peer]->in_unique || wanted[f].state != VALUE_SET)
+            continue;
+        for (size_t i = 0; i < tx->nchanges; i++) {
+            const struct change *c = &tx->changes[i];
+
+            if (c->before != NULL && value_equal(&c->before[f], &wanted[f]) &&
+                (c->after == NULL || !value_equal(&c->after[f], &wanted[f])))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Takes in parts of the transaction that the batch ends in, up to one that gives up what the refused row wants. */
+static bool make_longer(const struct part *p, struct tx *const **txs, size_t *ntxs)
+{
+    const struct apply *a = p->batch->a;
+    struct tx *const *more = *txs;
+    size_t n = *ntxs;
+
+    if (a->next_part == NULL || !quarantine_is_duplicate(p->err.code) || p->err.index >= p->nwrites)
+        return false;
+    const struct value *wanted = p->writes[p->err.index].after;
+
+    while (wanted != NULL && more[n - 1]->rows_done > 0 && a->next_part(a->next_part_arg, n, &more)) {
+        *txs = more; /* the array may have moved */
+        if (gives_up(a->link, side_peer(a->from), more[n++], wanted)) {
+            *ntxs = n;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Refused, whatever was tried: that row's own trouble. All rows were locked. */
 static bool settle_refused(const struct part *p, struct refused *r, struct err *err)
 {
+    const struct batch *b = p->batch;
+    struct reconcile_reason refused = {.why = RECONCILE_REFUSED};
+
     if (p->err.index >= p->nwrites)
         return err_set(err, ERR_HALT, p->err.code, "a row was refused, but not which: %s", p->err.text);
-    return settle_keys(p->batch->a, &p->writes[p->err.index].key, 1, p->batch->passed, RECONCILE_REFUSED, r,
-                       err);
+    const struct key *key = &p->writes[p->err.index].key;
+
+    for (size_t i = 0; i < b->nkeys; i++)
+        if (key_equal(&b->keys[i].key, key))
+            refused.met = b->keys[i].locked;
+    return settle_keys(b->a, key, 1, b->passed, &refused, r, err);
 }
 
 /* An insert that was not locked before has met a row. */
@@ -778,7 +848,7 @@ static bool has_met_row(const struct part *p, enum write_mode mode)
     return mode == WRITE_FOLDED && p->err.kind == ERR_BUSY && p->err.index != SIZE_MAX;
 }
 
-bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *err)
+bool apply_txs(struct apply *a, struct tx *const *txs, size_t *ntxs, struct err *err)
 {
     struct refused refused = {NULL, 0, {0}};
     enum write_mode mode = WRITE_FOLDED;
@@ -791,7 +861,7 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
 
         if (!reconcile_enter(a, gate_of(side_peer(a->from)), err))
             break;
-        batch_begin(&b, a, txs, ntxs);
+        batch_begin(&b, a, txs, *ntxs);
         batch_run(&b, &refused, mode, &p);
         if (p.result == BATCH_FAILED)
             note_doubt(a, &p.err);
@@ -805,7 +875,7 @@ bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *
         case BATCH_REFUSED:
             if (mode != WRITE_PARKED)
                 mode = mode == WRITE_FOLDED ? WRITE_UNFOLDED : mode + 1;
-            else
+            else if (!make_longer(&p, &txs, ntxs))
                 again = settle_refused(&p, &refused, err);
             break;
         case BATCH_FAILED:

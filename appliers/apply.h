@@ -41,6 +41,10 @@ struct apply {
      * all rows. Called likewise. */
     bool (*on_gap)(void *arg, struct apply *a, enum side from, const char *why, struct err *err);
     void *on_gap_arg;
+    /* The last of n transactions is a part, and what it needs may stand in the next one: *ret_txs are n + 1. False: there is
+     * none at hand, or more of them would be too many. No gate is held. NULL: likewise. */
+    bool (*next_part)(void *arg, size_t n, struct tx *const **ret_txs);
+    void *next_part_arg;
 
     struct apply_lanes lanes;
     size_t lanes_min;         /* rows that a batch must have more of to be shared out */
@@ -73,9 +77,9 @@ void apply_is_open(struct apply *a);
 bool apply_gap(struct apply *a, const char *why, struct err *err);
 
 /* Applies transactions, in order, in one transaction of the peer. They stay the
- * caller's. ERR_BUSY: nothing was written, again with fewer or later. ERR_RETRY:
+ * caller's; *ntxs grows by parts that next_part() gave. ERR_BUSY: nothing was written, again with fewer or later. ERR_RETRY:
  * not known, apply_open(). */
-bool apply_txs(struct apply *a, struct tx *const *txs, size_t ntxs, struct err *err);
+bool apply_txs(struct apply *a, struct tx *const *txs, size_t *ntxs, struct err *err);
 
 /* Stores a position that was reached over transactions that brought nothing;
  * writes only if it says anything new. Errors likewise. */

@@ -26,8 +26,6 @@ enum {
     MAX_WAIT_S = 60,
     MAX_REASONS = 64,
     HASH_DIGITS = 16,
-    ER_DUP_ENTRY = 1062,
-    ER_DUP_ENTRY_WITH_KEY_NAME = 1586,
     NAME_BYTES = 256,
 };
 
@@ -340,7 +338,7 @@ size_t quarantine_hurry(struct quarantine *q, const char *name)
     return n;
 }
 
-void quarantine_hurry_key(struct quarantine *q, const struct key *k, wall_us now)
+static void set_next(struct quarantine *q, const struct key *k, wall_us next)
 {
     if (q->count == 0)
         return;
@@ -348,8 +346,31 @@ void quarantine_hurry_key(struct quarantine *q, const struct key *k, wall_us now
     struct entry *e = find(q, k);
 
     if (e != NULL)
-        e->next.v = now.v + 1000000;
+        e->next = next;
     pthread_mutex_unlock(&q->lock);
+}
+
+void quarantine_changed(struct quarantine *q, const struct key *k) { set_next(q, k, (wall_us){0}); }
+
+void quarantine_hurry_key(struct quarantine *q, const struct key *k, wall_us now)
+{
+    set_next(q, k, (wall_us){now.v + 1000000});
+}
+
+size_t quarantine_list_duplicates(struct quarantine *q, struct key *ret_keys, enum side *ret_sources,
+                                  size_t max, struct arena *arena)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&q->lock);
+    for (const struct entry *e = q->oldest; e != NULL && n < max; e = e->newer) {
+        if (!quarantine_is_duplicate(e->code))
+            continue;
+        ret_keys[n] = (struct key){arena_copy(arena, e->key.data, e->key.len), e->key.len};
+        ret_sources[n++] = e->source;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return n;
 }
 
 void quarantine_obstacle_moved(struct quarantine *q, size_t max)
@@ -360,7 +381,7 @@ void quarantine_obstacle_moved(struct quarantine *q, size_t max)
     struct entry *e = q->cursor != NULL ? q->cursor : q->oldest;
 
     for (size_t seen = 0; seen < q->count && max > 0; seen++) {
-        if (e->code == ER_DUP_ENTRY || e->code == ER_DUP_ENTRY_WITH_KEY_NAME) {
+        if (quarantine_is_duplicate(e->code)) {
             e->next.v = 0;
             max--;
         }

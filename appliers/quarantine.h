@@ -26,6 +26,9 @@ struct quarantine_entry {
     uint32_t tries;   /* that were refused */
 };
 
+/* Another row has a UNIQUE value of it: ER_DUP_ENTRY, ER_DUP_ENTRY_WITH_KEY_NAME. */
+static inline bool quarantine_is_duplicate(int code) { return code == 1062 || code == 1586; }
+
 struct quarantine;
 struct quarantine *quarantine_new(const struct link *link);
 void quarantine_free(struct quarantine *q); /* NULL is fine */
@@ -48,8 +51,13 @@ size_t quarantine_take_due(struct quarantine *q, wall_us now, struct key *ret_ke
 /* Makes keys due now: the one that is named, or all (NULL). name: as quarantine_each() shows it, without "COLUMN=" if
  * the key is one column, or its hash with or without "#". Returns how many. */
 size_t quarantine_hurry(struct quarantine *q, const char *name);
+/* Its row was written once more: due now. */
+void quarantine_changed(struct quarantine *q, const struct key *k);
 /* That try could not be made: due again in a second. */
 void quarantine_hurry_key(struct quarantine *q, const struct key *k, wall_us now);
+/* Copies, in the arena, of at most max keys that a UNIQUE value keeps out, with the sides whose rows wait. */
+size_t quarantine_list_duplicates(struct quarantine *q, struct key *ret_keys, enum side *ret_sources,
+                                  size_t max, struct arena *arena);
 /* An obstacle may have gone: makes at most max due of the keys that a UNIQUE value keeps out. */
 void quarantine_obstacle_moved(struct quarantine *q, size_t max);
 

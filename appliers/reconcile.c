@@ -44,28 +44,23 @@ struct plan {
     enum side source; /* of the last write */
 };
 
-/* A fast forward that was refused is no conflict, and neither is its next try: whose row is it? The peer may have
- * written since, unseen by us, so that side's say counts for less than a version. */
-static bool is_preferred(const struct apply *a, const struct key *key, enum reconcile_why why,
-                         enum side *ret_side)
-{
-    if (why == RECONCILE_REFUSED) {
-        *ret_side = a->from;
-        return true;
-    }
-    return quarantine_source(link_sync_quarantine(a->sync), key, ret_side) &&
-           (why == RECONCILE_RETRY || *ret_side == a->from);
-}
-
-static struct decision decide(const struct apply *a, const struct key *key, enum reconcile_why why,
-                              const struct value *left, const struct value *right)
+/* A fast forward that was refused is no conflict, whatever the versions say, as long as the peer has not written since.
+ * And neither is its next try; but there that is not known, so that side's say counts for less than a version. */
+static struct decision decide(const struct apply *a, const struct key *key,
+                              const struct reconcile_reason *reason, const struct value *left,
+                              const struct value *right)
 {
     struct decision d = decide_conflict(a->link, link_sync_order(a->sync), left, right);
-    enum side preferred;
+    const struct value *peer = a->from == SIDE_LEFT ? right : left;
+    enum side waits;
 
-    if (d.rule == RULE_FORCE || d.rule == RULE_VERSION || !is_preferred(a, key, why, &preferred))
+    if (d.rule == RULE_FORCE || reason->why == RECONCILE_CONFLICT)
         return d;
-    return (struct decision){preferred, false, RULE_VERSION};
+    if (reason->why == RECONCILE_REFUSED)
+        return decide_same(a->link, peer, reason->met) ? (struct decision){a->from, false, RULE_VERSION} : d;
+    if (d.rule == RULE_VERSION || !quarantine_source(link_sync_quarantine(a->sync), key, &waits))
+        return d;
+    return (struct decision){waits, false, RULE_VERSION};
 }
 
 static void plan_record(const struct apply *a, struct plan *p, const struct key *key,
@@ -82,7 +77,8 @@ static void plan_record(const struct apply *a, struct plan *p, const struct key 
 }
 
 static void plan_make(const struct apply *a, struct plan *p, const struct key *keys, size_t nkeys,
-                      const struct value *const *const rows[2], enum reconcile_why why, struct arena *arena)
+                      const struct value *const *const rows[2], const struct reconcile_reason *reason,
+                      struct arena *arena)
 {
     memset(p, 0, sizeof *p);
     p->markers = arena_alloc(arena, nkeys * sizeof *p->markers);
@@ -99,7 +95,7 @@ static void plan_make(const struct apply *a, struct plan *p, const struct key *k
             p->equal++;
             continue;
         }
-        struct decision d = decide(a, &keys[i], why, left, right);
+        struct decision d = decide(a, &keys[i], reason, left, right);
         enum side loser = side_peer(d.winner);
 
         p->source = d.winner;
@@ -204,8 +200,9 @@ void reconcile_rollback(struct apply *a)
 
 /* With both gates held and nothing in doubt but the halves named by drop. ERR_ROW: one of
  * the rows is refused, nothing was changed; *ret_source is the side it came from, if it was one key. */
-static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nkeys, enum reconcile_why why,
-                              const uint64_t *drop, size_t ndrop, enum side *ret_source, struct err *err)
+static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nkeys,
+                              const struct reconcile_reason *reason, const uint64_t *drop, size_t ndrop,
+                              enum side *ret_source, struct err *err)
 {
     struct arena arena;
     const struct value **rows[2] = {NULL, NULL};
@@ -217,7 +214,7 @@ static bool reconcile_at_once(struct apply *a, const struct key *keys, size_t nk
     *ret_source = a->from;
     if (!lock_both(a, keys, nkeys, rows, &arena, err))
         goto out;
-    plan_make(a, &plan, keys, nkeys, (const struct value *const *const *)rows, why, &arena);
+    plan_make(a, &plan, keys, nkeys, (const struct value *const *const *)rows, reason, &arena);
     *ret_source = plan.source;
     decided = plan.nwrites[SIDE_LEFT] + plan.nwrites[SIDE_RIGHT]; /* parking adds to them */
     if (nkeys > 1)
@@ -281,8 +278,8 @@ bool reconcile_quarantine(struct apply *a, const struct key *key, enum side sour
 }
 
 /* One by one: what is refused waits in quarantine. With both gates held. */
-static bool reconcile_each(struct apply *a, const struct key *keys, size_t nkeys, enum reconcile_why reason,
-                           const uint64_t *drop, struct err *err)
+static bool reconcile_each(struct apply *a, const struct key *keys, size_t nkeys,
+                           const struct reconcile_reason *reason, const uint64_t *drop, struct err *err)
 {
     for (size_t i = 0; i < nkeys; i++) {
         const uint64_t *half = drop != NULL ? &drop[i] : NULL;
@@ -451,7 +448,7 @@ bool reconcile_recover(struct apply *a, bool reopened, bool *ret_begun, struct e
     uint64_t passed[2] = {link_sync_stored(a->sync, SIDE_LEFT), link_sync_stored(a->sync, SIDE_RIGHT)};
     size_t nhalves = find_halves(state, passed[0] < passed[1] ? passed[0] : passed[1], &arena, &keys, &ids);
 
-    ok = reconcile_each(a, keys, nhalves, RECONCILE_RETRY, ids, err);
+    ok = reconcile_each(a, keys, nhalves, &(struct reconcile_reason){.why = RECONCILE_RETRY}, ids, err);
     if (ok)
         link_sync_set_in_doubt(a->sync, false);
 out:
@@ -522,23 +519,23 @@ static size_t leave_out_superseded(const struct apply *a, const struct key *keys
 }
 
 /* With both gates held, at most KEYS_AT_ONCE. */
-static bool reconcile_some(struct apply *a, const struct key *keys, size_t nkeys, enum reconcile_why why,
-                           struct err *err)
+static bool reconcile_some(struct apply *a, const struct key *keys, size_t nkeys,
+                           const struct reconcile_reason *reason, struct err *err)
 {
     enum side source;
 
     if (nkeys > 1) {
-        if (reconcile_at_once(a, keys, nkeys, why, NULL, 0, &source, err))
+        if (reconcile_at_once(a, keys, nkeys, reason, NULL, 0, &source, err))
             return true;
         if (err->kind != ERR_ROW && err->kind != ERR_BUSY)
             return false;
         /* One key that is refused or locked for long must not hold up the others. */
     }
-    return reconcile_each(a, keys, nkeys, why, NULL, err);
+    return reconcile_each(a, keys, nkeys, reason, NULL, err);
 }
 
 bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed,
-                    enum reconcile_why why, struct err *err)
+                    const struct reconcile_reason *reason, struct err *err)
 {
     /* Keys of other bytes may be one row, which must not be decided twice in one go. */
     size_t at_once = a->link->loose_keys ? 1 : KEYS_AT_ONCE;
@@ -549,7 +546,7 @@ bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint6
 
         if (!reconcile_enter(a, GATE_BOTH, err))
             return false;
-        bool ok = reconcile_some(a, left, leave_out_superseded(a, keys, n, passed, left), why, err);
+        bool ok = reconcile_some(a, left, leave_out_superseded(a, keys, n, passed, left), reason, err);
 
         link_sync_leave(a->sync, GATE_BOTH);
         if (!ok)

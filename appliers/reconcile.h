@@ -8,10 +8,14 @@
 #include "appliers/apply.h"
 
 /* Why a key is reconciled tells whether there is anything to decide. */
-enum reconcile_why {
-    RECONCILE_CONFLICT, /* a change did not meet its before: both sides wrote */
-    RECONCILE_REFUSED, /* a fast forward was refused: the source's row it is, unless the peer's version is higher */
-    RECONCILE_RETRY, /* what waits in quarantine keeps the side it waits for, likewise; else as a conflict */
+struct reconcile_reason {
+    enum {
+        RECONCILE_CONFLICT, /* a change did not meet its before: both sides wrote */
+        RECONCILE_REFUSED, /* a fast forward was refused: the source's row it is, if the peer's is still `met` */
+        RECONCILE_RETRY, /* what waits in quarantine keeps the side it waits for, unless the other one's version is
+                               higher; else as a conflict */
+    } why;
+    const struct value *met; /* the peer's row as it was under lock; NULL: absent */
 };
 
 /* Reconciles these distinct keys, in one transaction a side where that goes, one by
@@ -20,7 +24,7 @@ enum reconcile_why {
  * goes into quarantine and is no error. No gate may be held. ERR_BUSY: again later;
  * ERR_RETRY: apply_open(). */
 bool reconcile_keys(struct apply *a, const struct key *keys, size_t nkeys, uint64_t passed,
-                    enum reconcile_why why, struct err *err);
+                    const struct reconcile_reason *reason, struct err *err);
 
 /* With both gates held and no transaction open: the key goes into quarantine, its row of the side `source` having
  * been refused for `why`. drop: ids of halves that this replaces. ERR_HALT when too many wait. */

@@ -180,6 +180,14 @@ static struct looked *look_add(struct look *l, const struct key *k, const struct
     return k2;
 }
 
+/* In quarantine, for its row of that side. */
+static bool is_waiting(const struct resync *r, const struct key *key, enum side side)
+{
+    enum side waits;
+
+    return quarantine_source(link_sync_quarantine(r->apply.sync), key, &waits) && waits == side;
+}
+
 static enum verdict judge(const struct resync *r, const struct looked *k)
 {
     const struct link *link = r->apply.link;
@@ -198,7 +206,10 @@ static enum verdict judge(const struct resync *r, const struct looked *k)
     /* A forced side's rows win over what the other one wrote before, too. */
     if (order->force && left->any != (order->from == SIDE_LEFT))
         return DOUBTFUL;
-    return c->meets_peer && c->is_own && !c->has_gaps ? ON_ITS_WAY : DOUBTFUL;
+    if (c->meets_peer && c->is_own && !c->has_gaps)
+        return ON_ITS_WAY;
+    /* Of a key in quarantine the stream passes over what its own side has written, and it is tried again then. */
+    return is_waiting(r, &k->key, left->any ? SIDE_LEFT : SIDE_RIGHT) ? ON_ITS_WAY : DOUBTFUL;
 }
 
 /* ---- Keys that a server may take for the same ---- */
@@ -875,7 +886,8 @@ static bool reconcile_doubtful(struct resync *r, const struct key *keys, size_t 
 {
     uint64_t conflicts = conflicts_so_far(r->apply.stats);
     uint64_t written = r->apply.reconciled, refused = r->apply.refused;
-    bool ok = reconcile_keys(&r->apply, keys, nkeys, UINT64_MAX, RECONCILE_RETRY, err);
+    const struct reconcile_reason retry = {.why = RECONCILE_RETRY};
+    bool ok = reconcile_keys(&r->apply, keys, nkeys, UINT64_MAX, &retry, err);
 
     r->counts.written += r->apply.reconciled - written;
     r->counts.quarantined += r->apply.refused - refused;
@@ -883,7 +895,7 @@ static bool reconcile_doubtful(struct resync *r, const struct key *keys, size_t 
     return ok;
 }
 
-bool resync_settle(struct resync *r, const struct key *keys, size_t nkeys, struct err *err)
+bool resync_settle_together(struct resync *r, const struct key *keys, size_t nkeys, struct err *err)
 {
     struct key *doubtful = mem_alloc((nkeys + 1) * sizeof *doubtful);
     size_t ndoubtful = 0;
@@ -899,6 +911,13 @@ bool resync_settle(struct resync *r, const struct key *keys, size_t nkeys, struc
     if (ok && ndoubtful > 0)
         ok = reconcile_doubtful(r, doubtful, ndoubtful, err);
     free(doubtful);
+    return ok;
+}
+
+bool resync_settle(struct resync *r, const struct key *keys, size_t nkeys, struct err *err)
+{
+    bool ok = resync_settle_together(r, keys, nkeys, err);
+
     if (ok || err->kind != ERR_ROW || nkeys == 1)
         return ok;
     err_clear(err);

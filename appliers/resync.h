@@ -78,6 +78,9 @@ bool resync_scan(struct resync *r, struct walk *w, size_t rows, const struct wal
  * quarantine and is no error. ERR_BUSY, ERR_RETRY: what is done is done, the rest again later. ERR_HALT: no way to go on. */
 bool resync_settle(struct resync *r, const struct key *keys, size_t nkeys, struct err *err);
 
+/* The same, but several keys all or none: where a side refuses one, ERR_ROW, and nothing has changed. */
+bool resync_settle_together(struct resync *r, const struct key *keys, size_t nkeys, struct err *err);
+
 /* Cuts keys to a prefix that may go into one resync_settle(): no two that a server may take for one. */
 size_t resync_count_apart(const struct link *link, const struct key *keys, size_t nkeys);
 

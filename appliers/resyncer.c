@@ -42,6 +42,7 @@
 #include "appliers/ahead.h"
 #include "appliers/refusals.h"
 #include "appliers/resync.h"
+#include "appliers/retry.h"
 #include "appliers/store_mysql.h"
 #include "cdc/base/backoff.h"
 #include "cdc/base/log.h"
@@ -64,8 +65,7 @@ enum {
     PURGE_EVERY_S = 3600,
     TELL_AGAIN_AFTER_S = 60,
     MAX_REST_S = 60,
-    RETRY_KEYS = 50,              /* of the quarantine, in one go */
-    RETRY_EVERY_MS = 200,         /* a look whether the time of any key has come */
+    RETRY_EVERY_MS = 200,         /* a look whether the time of any key in quarantine has come */
     TROUBLE_TOLD_AFTER_MS = 3000, /* what passes by itself within a moment is no trouble */
 };
 
@@ -80,6 +80,7 @@ struct resyncer {
     struct resync_streams streams;
     struct direction_stats stats; /* of what it reconciles: not shown */
     struct refusals refusals;
+    struct retry retry;
     struct backoff backoff;
     struct once trouble;
     bool in_trouble; /* and it was told */
@@ -803,8 +804,10 @@ static bool walk_all(struct resyncer *r, uint64_t generation, struct err *err)
             break;
         }
         ok = do_chunk(r, &w, generation, &more, err);
-        if (ok)
+        if (ok) {
             trouble_is_over(r);
+            retry_due(&r->retry); /* they must not wait for the end of the walk */
+        }
         if (ok && generation_of(r) != generation) { /* all from the beginning, and at once */
             err_clear(err);
             ok = false;
@@ -1002,36 +1005,11 @@ static void purge_conflicts(struct resyncer *r)
     disconnect(r);
 }
 
-/* Keys in quarantine whose time has come. It is done here and not by the appliers, because a resync knows what is
- * pending: a key that the peer has written meanwhile is not overwritten by the row that waited. */
 static void retry_quarantine(struct resyncer *r)
 {
-    struct quarantine *q = link_sync_quarantine(r->o.sync);
-    const struct job_order no_order = {0};
-    struct key keys[RETRY_KEYS];
-    struct err err = ERR_INIT;
-    struct arena arena;
-
-    if (quarantine_count(q) == 0)
-        return;
-    arena_init(&arena);
-    size_t n = quarantine_take_due(q, clock_wall(), keys, RETRY_KEYS, &arena);
-
-    r->resync.order = no_order;
-    r->resync.patient = false;
-    for (size_t i = 0; i < n && !stop_raised(r->o.stop); i++) {
-        err_clear(&err);
-        if (!resync_settle(&r->resync, &keys[i], 1, &err)) {
-            log_debug("a key in quarantine could not be tried: %s", err.text);
-            if (err.kind == ERR_BUSY)
-                quarantine_hurry_key(q, &keys[i], clock_wall());
-        }
-        memset(&r->resync.counts, 0, sizeof r->resync.counts);
-        link_sync_let_others(r->o.sync, LET_OTHERS_MS);
-    }
-    if (n > 0 && quarantine_count(q) == 0)
+    r->resync.order = (struct job_order){0};
+    if (retry_due(&r->retry) > 0 && link_sync_quarantine_count(r->o.sync) == 0)
         disconnect(r);
-    arena_done(&arena);
 }
 
 /* With the lock held. */
@@ -1104,6 +1082,7 @@ struct resyncer *resyncer_new(const struct resyncer_options *o)
     store_mysql_set_lock_wait(left, 0);
     store_mysql_set_lock_wait(right, 0);
     resync_init(&r->resync, o->link, o->sync, left, right, o->stop, &r->stats, &r->streams);
+    r->retry = (struct retry){.resync = &r->resync, .stop = o->stop};
     r->refusals = (struct refusals){
         .link = o->link, .event = o->event, .event_arg = o->event_arg, .direction = NULL};
     r->resync.apply.on_refused = tell_refused;

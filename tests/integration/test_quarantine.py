@@ -327,6 +327,98 @@ def test_an_email_that_goes_from_a_deleted_row_to_a_new_one_arrives(running):
     assert not running.daemon.quarantine()
 
 
+def in_parts(make_twin):
+    """A batch is small, and what a transaction exchanges lies far apart in it."""
+    twin = make_twin()
+    twin.daemon.more = {"limits": {"batch_rows": 20}}
+    return with_rows(twin.start(), range(1, 121))
+
+
+def write_emails(twin, cursor, emails):
+    for key, email in emails:
+        cursor.execute("UPDATE auth_db.client_auth SET sync_version = sync_version + 1, email_encrypted = %s WHERE id = %s",
+                       [twin.seal(email_of(email)), key])
+
+
+# In the order of the statements; row 1 and row 120 are more than a batch apart.
+FAR_APART = {
+    "two rows": [(1, "m120"), *((key, f"own{key}") for key in range(2, 120)), (120, "m1")],
+    "a ring of all": [(key, f"m{key % 120 + 1}") for key in range(1, 121)],
+    "given up later": [(1, "m120"), *((key, f"own{key}") for key in range(2, 120)), (120, "new")],
+}
+
+
+@pytest.mark.kinds
+@pytest.mark.parametrize("name", FAR_APART)
+def test_what_a_large_transaction_exchanges_arrives(make_twin, name):
+    twin = in_parts(make_twin)
+    with twin.servers["left"].connect(autocommit=False) as c, c.cursor() as cursor:
+        write_emails(twin, cursor, FAR_APART[name])
+        c.commit()
+    twin.settle()
+    assert "in quarantine, the rest goes on" not in twin.daemon.log(), twin.daemon.log_tail()
+    assert {key: twin.row("right", key)["mail"] for key in range(1, 121)} == {
+        key: email_of(email) for key, email in FAR_APART[name]}
+
+
+def test_rows_in_quarantine_that_hold_each_others_emails_are_tried_together(make_twin):
+    """A resync comes to one of them long before the other."""
+    twin = make_twin()
+    twin.daemon.more = {"limits": {"resync_chunk_rows": 10}}
+    with_rows(twin.start(), range(1, 61))
+    mails = {1: "m31", 31: "m60", 60: "m1"}
+    twin.unlogged("left", *((f"UPDATE auth_db.client_auth SET sync_version = 9, email_encrypted = %s WHERE id = %s",
+                             [twin.seal(email_of(mail)), key]) for key, mail in mails.items()))
+    assert twin.daemon.trigger()[0] == 202
+    assert twin.daemon.wait_job()["quarantined"] > 0
+    twin.daemon.wait_quarantine(timeout_s=30 * SLOW)
+    twin.settle()
+    for key, mail in mails.items():
+        assert twin.row("right", key)["mail"] == email_of(mail)
+
+
+# ---- Whose row it is ----
+
+def made_anew(twin, cursor):
+    cursor.execute("DELETE FROM auth_db.client_auth WHERE id = %s", [KEY])
+    cursor.execute("INSERT INTO auth_db.client_auth (id, name, email_encrypted, sync_version) VALUES (%s, 'anew', %s, 1)",
+                   [KEY, twin.seal(email_of("wanted"))])
+
+
+def made_older(twin, cursor):
+    cursor.execute("UPDATE auth_db.client_auth SET name = 'anew', sync_version = 1, email_encrypted = %s WHERE id = %s",
+                   [twin.seal(email_of("wanted")), KEY])
+
+
+@pytest.mark.kinds
+@pytest.mark.parametrize("how", [made_anew, made_older])
+@pytest.mark.parametrize("waits_already", [False, True])
+def test_a_lower_version_of_a_refused_row_is_not_undone(running, how, waits_already):
+    """The right writes nothing, so the left has its say, whatever its versions are."""
+    with_rows(running)
+    running.insert("left", KEY)
+    for n in range(3):
+        running.update("left", KEY, name=f"version {n}")
+    running.wait_equal()
+    running.unlogged_insert("right", IN_THE_WAY, "wanted")
+    if waits_already:
+        running.update("left", KEY, email="wanted")
+        running.daemon.wait_quarantine(NAME)
+    with running.servers["left"].connect(autocommit=False) as c, c.cursor() as cursor:
+        how(running, cursor)
+        c.commit()
+    left = running.row("left", KEY)
+    go_on(running, 3, 4)
+    running.daemon.wait_quarantine(NAME)
+    assert running.row("left", KEY) == left
+    running.update("right", IN_THE_WAY, email="elsewhere")
+    running.daemon.wait_quarantine(timeout_s=15 * SLOW)
+    running.settle()
+    assert running.row("left", KEY) == left
+    assert running.row("right", KEY)["name"] == "anew"
+    assert not [c for c in running.daemon.document("/sync/conflicts")["conflicts"] if c["key"] == NAME]
+
+
 # ---- Crashes, resyncs, limits ----
 
 @pytest.mark.pairings

@@ -665,7 +665,7 @@ static void run_batch(struct actor *a)
     while (a->open && !done) {
         struct err err = ERR_INIT;
 
-        done = apply_txs(&a->apply, txs, n, &err);
+        done = apply_txs(&a->apply, txs, &n, &err);
         if (!done) {
             failed(a, &err);
             give_way(a);
