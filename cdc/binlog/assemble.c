@@ -42,7 +42,9 @@
  * now, not as it was when the event was written. So it is read again for each feed that was resumed, and behind an
  * ALTER before the first rows, with the place where the log ends at that moment (renewed_at). Rows before that place
  * are read by it only if no ALTER stands between them and that place, which is found out by *looking ahead*: the feed stays where
- * it is while the stream runs on to that place, or to an ALTER, and then begins again. Rows before an ALTER that
+ * it is while the stream runs on to that place, or to an ALTER. Then what has come since is gone through once more, from
+ * memory (go_back()): a new stream would cost the server a search through the whole log file. Only where it was
+ * more than shall be kept, the stream begins again. Rows before an ALTER that
  * has moved columns cannot be read: their transactions say so (struct tx, gap), until the ALTER is met.
  *
  * Rows are decoded into a scratch arena, mostly as pointers into the event, and
@@ -61,6 +63,7 @@
 #include "cdc/base/mem.h"
 #include "cdc/binlog/echo.h"
 #include "cdc/binlog/event.h"
+#include "cdc/binlog/kept.h"
 #include "cdc/binlog/layout.h"
 #include "cdc/binlog/payload.h"
 #include "cdc/binlog/rows.h"
@@ -158,6 +161,8 @@ struct assemble {
     bool by_file;      /* GTIDs, if there are any, are no part of positions */
     bool level;        /* all served feeds are */
     bool begin_again;  /* all that was to be found ahead has been */
+    struct kept kept;  /* from the group on from which feeds look ahead */
+    bool goes_back;    /* through what was kept: none of it is kept once more */
     uint64_t foreign_bytes;
     struct payload *payload;
     uint32_t payload_end; /* while events come out of one: the offset behind it */
@@ -260,6 +265,7 @@ struct assemble *assemble_new(const struct assemble_options *options)
     buf_init(&a->inflated, 0);
     buf_init(&a->plain, 0);
     a->payload = payload_new();
+    kept_init(&a->kept, options->keep_bytes);
     return a;
 }
 
@@ -286,6 +292,7 @@ void assemble_free(struct assemble *a)
     pos_done(&a->begin);
     pos_done(&a->behind);
     payload_free(a->payload);
+    kept_done(&a->kept);
     free(a->file);
     free(a->server);
     free(a->state_database);
@@ -445,7 +452,8 @@ static void unlevel(struct assemble *a, struct source *s)
     forget_group(s);
 }
 
-bool assemble_start(struct assemble *a, struct pos *ret_from)
+/* Back to the least of all places. False: nobody is served. */
+static bool rewind_places(struct assemble *a)
 {
     bool any = false;
     for (size_t i = 0; i < a->nsources; i++)
@@ -466,12 +474,19 @@ bool assemble_start(struct assemble *a, struct pos *ret_from)
     a->group = (struct group){0};
     a->nmaps = 0;
     a->payload_end = 0;
+    a->begin_again = false;
+    look_level(a);
+    return any;
+}
+
+bool assemble_start(struct assemble *a, struct pos *ret_from)
+{
+    bool any = rewind_places(a);
     a->by_file = false;
     free(a->file);
     a->file = a->at.file != NULL ? mem_strdup(a->at.file) : NULL; /* until the server says which */
-    a->begin_again = false;
     pos_copy(&a->from, &a->at);
-    look_level(a);
+    kept_forget(&a->kept);
     if (any)
         pos_copy(ret_from, &a->at);
     return any;
@@ -510,11 +525,14 @@ bool assemble_is_first(const struct assemble *a, size_t feed)
 
 /* ---- looking ahead ---- */
 
-/* Everyone who will need to know: not each of them alone over the same stretch of the log. */
+/* Everyone who will need to know: not each of them alone over the same stretch of the log. Who looks ahead already
+ * does so from an earlier group, and whether that was kept is settled. */
 static void look_ahead(struct assemble *a)
 {
+    bool first = !a->goes_back;
     for (size_t i = 0; i < a->nsources; i++) {
         struct source *s = &a->sources[i];
+        first = first && !s->looks_ahead;
         if (!s->served || s->stale || s->sure || s->lost || s->looks_ahead)
             continue;
         if (s->level)
@@ -525,6 +543,8 @@ static void look_ahead(struct assemble *a)
         s->passed_over = true;
     }
     a->level = a->calm = false;
+    if (first)
+        kept_go_on(&a->kept, a->file);
 }
 
 static void look_no_further(struct source *s)
@@ -1478,7 +1498,7 @@ static bool take_payload(struct assemble *a, const struct event *e, bool *ret_mo
         bool moved;
         ok = assemble_event(a, event, len, &moved, err);
         *ret_moved = *ret_moved || moved;
-        if (!ok)
+        if (!ok || a->begin_again)
             break;
     }
     a->payload_end = 0;
@@ -1521,15 +1541,51 @@ static bool unreadable_event(const struct assemble *a, const struct event_header
     return err_set(err, why.kind, why.code, "%s behind %s", why.text, pos_print_file(&a->at, at, sizeof(at)));
 }
 
+static void keep(struct assemble *a, const struct event *e, const uint8_t *data, size_t len)
+{
+    if (a->goes_back || a->payload_end != 0)
+        return;
+    if (e->kind == EVENT_GTID)
+        kept_begin_group(&a->kept);
+    else if (!a->group.open && !a->kept.on)
+        return;
+    kept_add(&a->kept, data, len);
+}
+
+/* What was to be found ahead has been: once more from where it was missed. No group is open. */
+static bool go_back(struct assemble *a, bool *ret_moved, struct err *err)
+{
+    struct kept kept;
+    const uint8_t *event;
+    size_t len, at = 0;
+    bool ok = true;
+    if (!kept_is_whole(&a->kept))
+        return err_set(err, ERR_STOPPED, 0, "the stream has to begin again, with a known definition");
+    kept_move(&a->kept, &kept);
+    rewind_places(a);
+    free(a->file);
+    a->file = kept.file;
+    kept.file = NULL;
+    a->goes_back = true;
+    while (ok && kept_next(&kept, &at, &event, &len)) {
+        bool moved;
+        ok = assemble_event(a, event, len, &moved, err);
+        *ret_moved = *ret_moved || moved;
+    }
+    a->goes_back = false;
+    kept_done(&kept);
+    return ok;
+}
+
 bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *ret_moved, struct err *err)
 {
     struct event e;
     *ret_moved = false;
     if (!event_decode(data, len, &a->query, &e, err))
         return unreadable_event(a, &e.header, err);
+    keep(a, &e, data, len);
     if (!take_event(a, &e, ret_moved, err))
         return false;
-    if (!a->begin_again)
-        return true;
-    return err_set(err, ERR_STOPPED, 0, "the stream has to begin again, with a known definition");
+    /* Of a compressed transaction only the whole is kept. */
+    return !a->begin_again || a->payload_end != 0 || go_back(a, ret_moved, err);
 }

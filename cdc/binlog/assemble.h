@@ -29,6 +29,7 @@ struct assemble_options {
     const struct assemble_feed *feeds; /* copied; links are borrowed */
     size_t nfeeds;
     size_t part_rows, part_bytes; /* see reader.h */
+    size_t keep_bytes; /* of events, so that the stream need not begin again for them; 0: no limit */
 
     /* A transaction, or a part of one. True: taken, and owned now. False: not taken, and the caller wants no
      * more for now: assemble_event() fails with ERR_STOPPED, and the stream has to begin again at

@@ -46,8 +46,9 @@
 #define WISH_STEP_MS 200
 #define PATIENCE_MS 500 /* for the other feeds' wishes at a start */
 #define TELL_AGAIN_AFTER_S 60
-#define DEFINITION_LOCK_S 10  /* an ALTER that is being committed */
-#define GOOD_AFTER_US 1500000 /* a stream that has lasted so long works: heartbeats have come */
+#define DEFINITION_LOCK_S 10         /* an ALTER that is being committed */
+#define KEEP_BYTES ((size_t)1 << 20) /* of the log: assemble.h */
+#define GOOD_AFTER_US 1500000        /* a stream that has lasted so long works: heartbeats have come */
 
 /* What the reader knows of a feed beside what assemble.c does. */
 struct outlet {
@@ -729,6 +730,7 @@ static struct assemble *new_assemble(struct reader *r)
         .nfeeds = o->nfeeds,
         .part_rows = o->part_rows,
         .part_bytes = o->part_bytes,
+        .keep_bytes = KEEP_BYTES,
         .put = put_tx,
         .halt = halt_feed,
         .lose = lose_feed,
