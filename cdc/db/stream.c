@@ -612,19 +612,69 @@ static bool check_event(struct stream *s, const uint8_t *event, size_t *len, str
     return true;
 }
 
-/* The library reads ahead, 16 KiB at a time. A packet: length u24, number u8, and as many bytes. What is compressed on its
- * way stands elsewhere, and counts as not received. */
-bool stream_has_next(struct stream *s)
+/* ---- What has been received ----
+ *
+ * The library reads ahead, 16 KiB at a time. A packet: length u24, number u8, and as many bytes. What is compressed on its
+ * way stands elsewhere, and counts as not received.
+ */
+
+enum { PACKET_HEADER_BYTES = 4, PACKET_LEN_MAX = 0xffffff };
+
+static bool has_received(const MYSQL *m, size_t *ret_len)
 {
-    enum { PACKET_HEADER_BYTES = 4 };
-    const MYSQL *m = dbconn_handle(s->conn);
     const MARIADB_PVIO *io = m != NULL && !m->net.compress ? m->net.pvio : NULL;
 
     if (io == NULL || io->cache == NULL)
         return false;
     size_t left = (size_t)(io->cache + io->cache_size - io->cache_pos);
 
-    return left >= PACKET_HEADER_BYTES && left - PACKET_HEADER_BYTES >= (get_u32(io->cache_pos) & 0xffffff);
+    if (left < PACKET_HEADER_BYTES)
+        return false;
+    *ret_len = get_u32(io->cache_pos) & PACKET_LEN_MAX;
+    return left - PACKET_HEADER_BYTES >= *ret_len;
+}
+
+bool stream_has_next(struct stream *s)
+{
+    size_t len;
+
+    return has_received(dbconn_handle(s->conn), &len);
+}
+
+/* An event's packet from where it was received: the library would copy it, in two steps. What is no event, has another
+ * number than the next or goes on in another packet is the library's. */
+static bool take_received(MYSQL *m, const uint8_t **ret_packet, size_t *ret_len)
+{
+    size_t len;
+
+    if (!has_received(m, &len) || len == 0 || len == PACKET_LEN_MAX)
+        return false;
+    MARIADB_PVIO *io = m->net.pvio;
+    const uint8_t *header = io->cache_pos;
+
+    if (header[3] != (uint8_t)m->net.pkt_nr || header[PACKET_HEADER_BYTES] != 0x00)
+        return false;
+    m->net.compress_pkt_nr = ++m->net.pkt_nr;
+    io->cache_pos += PACKET_HEADER_BYTES + len;
+    *ret_packet = header + PACKET_HEADER_BYTES;
+    *ret_len = len;
+    return true;
+}
+
+static bool read_packet(struct stream *s, MYSQL *m, const uint8_t **ret_packet, size_t *ret_len,
+                        struct err *err)
+{
+    if (take_received(m, ret_packet, ret_len))
+        return true;
+    unsigned long len = mysql_net_read_packet(m);
+
+    if (len == packet_error || len == (unsigned long)-1) { /* the macro is an int's worth of ones */
+        dump_failed(s, err);
+        return false;
+    }
+    *ret_packet = m->net.read_pos;
+    *ret_len = len;
+    return true;
 }
 
 bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, struct err *err)
@@ -635,13 +685,11 @@ bool stream_next(struct stream *s, const uint8_t **ret_event, size_t *ret_len, s
         return err_set(err, ERR_RETRY, 0, "binlog stream is not open");
     if (!dbconn_is_current(s->conn, err))
         return false;
-    unsigned long packet_len = mysql_net_read_packet(m);
+    const uint8_t *packet;
+    size_t packet_len;
 
-    if (packet_len == packet_error ||
-        packet_len == (unsigned long)-1) /* the macro is an int's worth of ones */
-        return dump_failed(s, err);
-    const uint8_t *packet = m->net.read_pos;
-
+    if (!read_packet(s, m, &packet, &packet_len, err))
+        return false;
     if (packet_len == 0)
         return malformed(s, "empty packet", err);
     if (packet[0] == 0xfe && packet_len <= EOF_PACKET_MAX)
