@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define HASH_BYTES 32
 
@@ -21,6 +22,22 @@ static inline uint64_t hash_fnv1a(uint64_t hash, const void *data, size_t len)
     for (size_t i = 0; i < len; i++)
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
     return hash;
+}
+
+/* The same for texts of more than a few bytes that are hashed all the time: eight at once. */
+static inline uint64_t hash_words(uint64_t hash, const void *data, size_t len)
+{
+    const unsigned char *bytes = data;
+    uint64_t word;
+
+    for (; len >= sizeof word; len -= sizeof word, bytes += sizeof word) {
+        memcpy(&word, bytes, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    for (word = len; len > 0; len--)
+        word = word << 8 | bytes[len - 1];
+    return (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 #endif

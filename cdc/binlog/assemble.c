@@ -200,7 +200,7 @@ static bool is_name(const char *name, const char *data, size_t len)
 static struct source **place_by_name(const struct assemble *a, const char *db, size_t db_len,
                                      const char *table, size_t table_len)
 {
-    uint64_t h = hash_fnv1a(hash_fnv1a(HASH_FNV1A, table, table_len), db, db_len);
+    uint64_t h = hash_words(hash_words(0, table, table_len), db, db_len);
     for (size_t i = (h ^ h >> 32) & (a->by_name_size - 1);; i = (i + 1) & (a->by_name_size - 1)) {
         const struct source *s = a->by_name[i];
         if (s == NULL || (is_name(s->table->name, table, table_len) && is_name(s->table->db, db, db_len)))

@@ -418,8 +418,9 @@ static void clear(struct event *e)
                        sizeof(struct event_gtid) >= sizeof(struct event_file) &&
                        sizeof(struct event_gtid) >= sizeof(struct event_payload),
                    "the largest but the XID is cleared");
-    memset(&e->header, 0, sizeof(e->header));
-    memset(&e->gtid, 0, sizeof(e->gtid));
+    static const struct event_gtid nothing; /* memset() of a known size is slower than a copy, by gcc 12 */
+    e->header = (struct event_header){0};
+    e->gtid = nothing;
     e->kind = EVENT_PASS;
 }
 

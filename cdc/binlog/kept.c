@@ -39,9 +39,13 @@ void kept_begin_group(struct kept *k)
 void kept_add(struct kept *k, const uint8_t *event, size_t len)
 {
     uint32_t n = (uint32_t)len;
+    char *to = buf_room(&k->events, sizeof n + len);
 
-    buf_add(&k->events, &n, sizeof n);
-    buf_add(&k->events, event, len);
+    if (to == NULL)
+        return;
+    memcpy(to, &n, sizeof n);
+    memcpy(to + sizeof n, event, len);
+    k->events.len += sizeof n + len;
 }
 
 void kept_go_on(struct kept *k, const char *file)

@@ -19,7 +19,7 @@
  * feed is ahead of the stream: `read` never goes back.
  *
  * Most events of a busy server concern nobody here, and what is done for each of them is
- * what the reader costs. So clocks are read, positions printed and sleepers
+ * what the reader costs. So clocks are read, positions printed and published and sleepers
  * woken only where the thread may come to wait: before a read for which nothing has been received
  * yet, and before a full queue (about_to_wait()).
  */
@@ -86,7 +86,7 @@ struct reader {
     /* Of the stream: what need not be done for each event alone. */
     mono_us now;  /* when it last came back from something that may take a while */
     bool unshown; /* the position that others see is not the newest */
-    bool untold;  /* nor have those who wait for it been woken */
+    bool unread;  /* nor is that of the source */
     bool leaving; /* some outlet is stale or closed */
 
     struct once failure;
@@ -178,13 +178,14 @@ static void publish(struct reader *r)
     if (!r->published)
         r->epoch++;
     r->published = true;
+    r->unread = false;
     pthread_mutex_lock(&source->lock);
     pos_copy(&source->read, assemble_pos(r->assemble));
     source->foreign_bytes = assemble_foreign_bytes(r->assemble);
     source->epoch = r->epoch;
     feed_source_moved(source);
     pthread_mutex_unlock(&source->lock);
-    r->untold = true;
+    feed_source_tell(source);
 }
 
 /* What follows may take a while, and nobody shall wait for what is known already. */
@@ -192,9 +193,9 @@ static void about_to_wait(struct reader *r)
 {
     if (r->unshown)
         show_position(r);
-    if (r->untold)
-        feed_source_tell(r->options.source);
-    r->unshown = r->untold = false;
+    r->unshown = false;
+    if (r->unread && assemble_is_level(r->assemble))
+        publish(r);
 }
 
 enum give_up { GIVE_UP_LOST, GIVE_UP_HALTED };
@@ -582,7 +583,7 @@ static bool open_stream(struct reader *r, struct err *err)
         pos_done(&from);
         return err_set(err, ERR_STOPPED, 0, "no feed to serve");
     }
-    r->published = false;
+    r->published = r->unread = false;
     set_state(r, RUN_CONNECTING, r->failure.text);
     if (is_woken(r))
         ok = err_set(err, ERR_STOPPED, 0, "woken");
@@ -667,8 +668,7 @@ static bool pump_one(struct reader *r, bool *first, struct err *err)
     if (!assemble_event(r->assemble, event, len, &moved, err))
         return false;
     r->unshown = r->unshown || moved;
-    if (assemble_is_level(r->assemble) && (moved || !r->published))
-        publish(r);
+    r->unread = r->unread || moved || !r->published;
     went_well(r, moved);
     if (r->leaving)
         leave_outlets(r);

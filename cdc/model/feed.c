@@ -27,8 +27,9 @@
  * next feed_open() clears both.
  *
  * Reading. The reader puts the changes of a transaction into every feed that has
- * some, and only then sets source->read behind it, under source->lock. Whoever waits for that is woken
- * for all at once that the reader has at hand: a wake for each transaction would cost more than the transaction.
+ * some, and only then sets source->read behind it, under source->lock, and wakes who waits for that: for all at once
+ * that the reader has at hand, before it may come to wait itself. For each transaction that would cost more than the
+ * transaction.
  *
  * Idling. When there is nothing for a link in the log, its applier must store a
  * position now and then all the same, or the log is purged behind it. It calls
