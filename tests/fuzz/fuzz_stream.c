@@ -285,6 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .nfeeds = r.links->nlinks,
         .part_rows = part > 0 ? part : 1,
         .part_bytes = (flags & STREAM_SMALL_PARTS) != 0 ? 512 : (size_t)1 << 20,
+        .keep_bytes = (flags & STREAM_KEEPS_LITTLE) != 0 ? 512 : 0,
         .put = put,
         .halt = halt,
         .lose = lose,

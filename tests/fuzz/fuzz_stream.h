@@ -17,8 +17,9 @@
 
 #define STREAM_DESCRIBES 0x01 /* the table's definition is asked for */
 #define STREAM_SMALL_PARTS 0x02
-#define STREAM_BY_FILE 0x04 /* as of a server without GTIDs */
-#define STREAM_REWINDS 0x08 /* a stream that begins again begins with the first event */
+#define STREAM_BY_FILE 0x04      /* as of a server without GTIDs */
+#define STREAM_REWINDS 0x08      /* a stream that begins again begins with the first event */
+#define STREAM_KEEPS_LITTLE 0x10 /* of what is missed while a feed looks ahead */
 
 #define STREAM_HEAD 3
 #define STREAM_ITEM_IS_OTHER 0x8000
