@@ -43,14 +43,14 @@ class Part:
         self.sizes = sizes
         self.rows = []
 
-    def alternate(self, *subjects):
+    def alternate(self, *subjects, times=1):
         """subjects: (case, system, function that measures once into a Measured). Each runs once, then all again: what
-        changes with the hour changes for all."""
+        changes with the hour changes for all. times: more often than others, where small differences count."""
         only = self.bench.only
         subjects = [s for s in subjects if all(text in f"{s[0]}, {s[1]}" for text in only)]
         rows = [{"case": case, "system": system, "values": {}, "disturbed": []} for case, system, _ in subjects]
         self.rows += rows
-        for n in range(self.bench.runs):
+        for _ in range(self.bench.runs * times):
             for row, (case, system, measure) in zip(rows, subjects):
                 one = self._once(measure)
                 for metric, value in one.values.items():
