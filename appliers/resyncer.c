@@ -27,7 +27,8 @@
  *
  * Giving way. Between two chunks the appliers get their turn at the gates and the queues are
  * let run low, so that streams go on during a resync and little is pending when the
- * next chunk is looked at.
+ * next chunk is looked at. While applications write, chunks are small and nothing is read ahead (pace.h). A commit
+ * after each of these would cost more than the chunk, so progress is stored a few times a second then.
  *
  * `lock` covers what others look at: job, ended, generation, loaded.
  */
@@ -40,6 +41,7 @@
 #include <string.h>
 
 #include "appliers/ahead.h"
+#include "appliers/pace.h"
 #include "appliers/refusals.h"
 #include "appliers/resync.h"
 #include "appliers/retry.h"
@@ -59,6 +61,7 @@ enum {
     READ_ON_WITHIN_MS = 200,
     LET_OTHERS_MS = 50,
     RUN_LOW_MS = 250,
+    GENTLE_STORE_MS = 200,
     PATIENT_TRIES = 5,   /* then keys in doubt are reconciled */
     WAKE_EVERY_MS = 500, /* or as the options say */
     OPEN_TURN_MS = 5000, /* is waited for at most */
@@ -88,7 +91,10 @@ struct resyncer {
     uint64_t chunk_quarantined;    /* of the chunk under way: keys that were refused */
     struct err left;               /* why a row was left for the chunk's next look */
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
-    size_t no_copies;              /* chunks that are to come without them */
+    struct pace pace;
+    bool stores;         /* the progress of the chunk under way */
+    mono_us last_stored; /* progress */
+    size_t no_copies;    /* chunks that are to come without them */
     struct ahead *ahead;
     uint64_t ahead_turn; /* of the gates, when it began to read */
     uint64_t walk_generation;
@@ -423,7 +429,7 @@ static void read_ahead(void *arg, const struct walk_first *next)
 {
     struct resyncer *r = arg;
 
-    if (r->chunk_rows < r->o.chunk_rows / 2)
+    if (r->pace.gentle || r->chunk_rows < r->o.chunk_rows / 2)
         return; /* large rows, or the first few: two chunks of them are not held in memory at once */
     r->ahead_turn = r->resync.turn;
     ahead_begin(r->ahead, next);
@@ -661,7 +667,7 @@ static bool progress(void *arg, const struct walk_chunk *chunk, struct arena *ar
 {
     struct resyncer *r = arg;
 
-    if (chunk->end.data == NULL)
+    if (chunk->end.data == NULL || !r->stores)
         return false;
     pthread_mutex_lock(&r->lock);
     bool current = r->generation == r->walk_generation;
@@ -703,7 +709,8 @@ static bool scan(struct resyncer *r, struct walk *w, struct walk_chunk *ret_chun
 /* How large the next ones may be. */
 static void measure_chunk(struct resyncer *r, size_t npairs, size_t bytes)
 {
-    r->chunk_rows = scaled(r->chunk_rows, CHUNK_BYTES, (int64_t)bytes, r->o.chunk_rows);
+    r->chunk_rows = scaled(r->chunk_rows, (int64_t)pace_share(&r->pace, CHUNK_BYTES), (int64_t)bytes,
+                           pace_share(&r->pace, r->o.chunk_rows));
     if (r->resync.copied > 0) {
         r->group_rows = scaled(r->group_rows, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
         r->o.stats->resync_chunk_rows = r->group_rows;
@@ -712,24 +719,45 @@ static void measure_chunk(struct resyncer *r, size_t npairs, size_t bytes)
     limit_group(r, npairs, bytes);
 }
 
-/* What the scan has not stored yet. */
+/* What the scan has not stored yet. In memory the walk goes on behind the chunk in any case. */
 static bool finish_chunk(struct resyncer *r, const struct walk_chunk *chunk, uint64_t generation,
                          struct err *err)
 {
     count_chunk(r, generation, chunk->npairs);
     if (chunk->end.data == NULL)
         return true;
-    if (r->resync.stored) {
+    if (r->resync.stored)
+        r->last_stored = clock_mono();
+    if (r->resync.stored || !r->stores) {
         pthread_mutex_lock(&r->lock);
         if (r->generation == generation)
             set_done_to(r, &chunk->end);
         pthread_mutex_unlock(&r->lock);
         return true;
     }
-    if (store_progress(r, generation, &chunk->end, err))
+    if (store_progress(r, generation, &chunk->end, err)) {
+        r->last_stored = clock_mono();
         return true;
+    }
     uncount_chunk(r, generation, chunk->npairs);
     return false;
+}
+
+static uint64_t handed_on(struct resyncer *r)
+{
+    return queue_puts(&r->o.feed[SIDE_LEFT]->queue) + queue_puts(&r->o.feed[SIDE_RIGHT]->queue);
+}
+
+static void choose_pace(struct resyncer *r)
+{
+    const mono_us now = clock_mono();
+
+    pace_look(&r->pace, handed_on(r), now);
+    size_t most = pace_share(&r->pace, r->o.chunk_rows);
+
+    if (r->chunk_rows > most)
+        r->chunk_rows = most;
+    r->stores = !r->pace.gentle || mono_diff_us(now, r->last_stored) >= GENTLE_STORE_MS * 1000LL;
 }
 
 /* *ret_more: there is something behind it. Moves the walk only when all of it is done and stored. */
@@ -741,6 +769,7 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
     struct arena arena, first_arena;
 
     let_streams_go_on(r);
+    choose_pace(r);
     r->resync.patient = r->backoff.tries < PATIENT_TRIES;
     r->chunk_quarantined = 0;
     r->walk_generation = generation;
@@ -935,6 +964,7 @@ static void run_job(struct resyncer *r)
     r->in_trouble = false;
     r->went_well_at = clock_mono();
     r->chunk_rows = r->group_rows = FIRST_ROWS < r->o.chunk_rows ? FIRST_ROWS : r->o.chunk_rows;
+    pace_begin(&r->pace, handed_on(r));
     r->no_copies = 0;
     r->resync.copies = false;
     struct err alone = ERR_INIT;
