@@ -2,7 +2,7 @@
 
 enum {
     QUIET_AFTER_US = 500000,
-    GENTLE_SHARE = 8, /* of what a chunk has at full speed: 1 / so many */
+    GENTLE_SHARE = 16, /* of what a chunk has at full speed: 1 / so many */
 };
 
 void pace_begin(struct pace *p, uint64_t handed_on) { *p = (struct pace){.handed_on = handed_on}; }

@@ -47,7 +47,7 @@ static void a_share_of_each_limit(void **state)
     assert_int_equal(pace_share(&p, 1000), 1000);
     assert_int_equal(pace_share(&p, 1), 1);
     pace_look(&p, 1, (mono_us){1});
-    assert_int_equal(pace_share(&p, 1000), 125);
+    assert_int_equal(pace_share(&p, 1000), 62);
     assert_int_equal(pace_share(&p, 5), 1); /* or the walk would never end */
     assert_int_equal(pace_share(&p, 1), 1);
 }
