@@ -28,7 +28,7 @@
  * Giving way. Between two chunks the appliers get their turn at the gates and the queues are
  * let run low, so that streams go on during a resync and little is pending when the
  * next chunk is looked at. While applications write, chunks are small and nothing is read ahead (pace.h). A commit
- * after each of these would cost more than the chunk, so progress is stored a few times a second then.
+ * after each of these would cost more than the chunk, so progress is stored after as many rows as a chunk has at full speed.
  *
  * `lock` covers what others look at: job, ended, generation, loaded.
  */
@@ -61,7 +61,6 @@ enum {
     READ_ON_WITHIN_MS = 200,
     LET_OTHERS_MS = 50,
     RUN_LOW_MS = 250,
-    GENTLE_STORE_MS = 200,
     PATIENT_TRIES = 5,   /* then keys in doubt are reconciled */
     WAKE_EVERY_MS = 500, /* or as the options say */
     OPEN_TURN_MS = 5000, /* is waited for at most */
@@ -92,9 +91,9 @@ struct resyncer {
     struct err left;               /* why a row was left for the chunk's next look */
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
     struct pace pace;
-    bool stores;         /* the progress of the chunk under way */
-    mono_us last_stored; /* progress */
-    size_t no_copies;    /* chunks that are to come without them */
+    bool stores;      /* the progress of the chunk under way */
+    size_t unstored;  /* rows done since progress was stored */
+    size_t no_copies; /* chunks that are to come without them */
     struct ahead *ahead;
     uint64_t ahead_turn; /* of the gates, when it began to read */
     uint64_t walk_generation;
@@ -726,8 +725,7 @@ static bool finish_chunk(struct resyncer *r, const struct walk_chunk *chunk, uin
     count_chunk(r, generation, chunk->npairs);
     if (chunk->end.data == NULL)
         return true;
-    if (r->resync.stored)
-        r->last_stored = clock_mono();
+    r->unstored = r->stores ? 0 : r->unstored + chunk->npairs;
     if (r->resync.stored || !r->stores) {
         pthread_mutex_lock(&r->lock);
         if (r->generation == generation)
@@ -735,10 +733,8 @@ static bool finish_chunk(struct resyncer *r, const struct walk_chunk *chunk, uin
         pthread_mutex_unlock(&r->lock);
         return true;
     }
-    if (store_progress(r, generation, &chunk->end, err)) {
-        r->last_stored = clock_mono();
+    if (store_progress(r, generation, &chunk->end, err))
         return true;
-    }
     uncount_chunk(r, generation, chunk->npairs);
     return false;
 }
@@ -750,14 +746,12 @@ static uint64_t handed_on(struct resyncer *r)
 
 static void choose_pace(struct resyncer *r)
 {
-    const mono_us now = clock_mono();
-
-    pace_look(&r->pace, handed_on(r), now);
+    pace_look(&r->pace, handed_on(r), clock_mono());
     size_t most = pace_share(&r->pace, r->o.chunk_rows);
 
     if (r->chunk_rows > most)
         r->chunk_rows = most;
-    r->stores = !r->pace.gentle || mono_diff_us(now, r->last_stored) >= GENTLE_STORE_MS * 1000LL;
+    r->stores = !r->pace.gentle || r->unstored + r->chunk_rows >= r->o.chunk_rows;
 }
 
 /* *ret_more: there is something behind it. Moves the walk only when all of it is done and stored. */
