@@ -27,7 +27,8 @@ void pace_begin(struct pace *p, uint64_t handed_on);
 /* Before each chunk. handed_on: how many transactions the readers have handed on to the streams, both together; what the
  * daemon has written itself is none of them. Gentle from the first one on, until there has been none for half a second. */
 void pace_look(struct pace *p, uint64_t handed_on, mono_us now);
-/* Of a limit (rows, bytes) at full speed, what a chunk may have now; at least 1. */
-size_t pace_share(const struct pace *p, size_t at_full_speed);
+/* Of a limit at full speed, what a chunk may have now: of bytes at least 1, of rows as many as are worth a chunk. */
+size_t pace_bytes(const struct pace *p, size_t at_full_speed);
+size_t pace_rows(const struct pace *p, size_t at_full_speed);
 
 #endif

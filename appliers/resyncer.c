@@ -708,8 +708,8 @@ static bool scan(struct resyncer *r, struct walk *w, struct walk_chunk *ret_chun
 /* How large the next ones may be. */
 static void measure_chunk(struct resyncer *r, size_t npairs, size_t bytes)
 {
-    r->chunk_rows = scaled(r->chunk_rows, (int64_t)pace_share(&r->pace, CHUNK_BYTES), (int64_t)bytes,
-                           pace_share(&r->pace, r->o.chunk_rows));
+    r->chunk_rows = scaled(r->chunk_rows, (int64_t)pace_bytes(&r->pace, CHUNK_BYTES), (int64_t)bytes,
+                           pace_rows(&r->pace, r->o.chunk_rows));
     if (r->resync.copied > 0) {
         r->group_rows = scaled(r->group_rows, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
         r->o.stats->resync_chunk_rows = r->group_rows;
@@ -747,7 +747,7 @@ static uint64_t handed_on(struct resyncer *r)
 static void choose_pace(struct resyncer *r)
 {
     pace_look(&r->pace, handed_on(r), clock_mono());
-    size_t most = pace_share(&r->pace, r->o.chunk_rows);
+    size_t most = pace_rows(&r->pace, r->o.chunk_rows);
 
     if (r->chunk_rows > most)
         r->chunk_rows = most;

@@ -44,12 +44,15 @@ static void a_share_of_each_limit(void **state)
     (void)state;
 
     pace_begin(&p, 0);
-    assert_int_equal(pace_share(&p, 1000), 1000);
-    assert_int_equal(pace_share(&p, 1), 1);
+    assert_int_equal(pace_rows(&p, 1000), 1000);
+    assert_int_equal(pace_rows(&p, 1), 1);
+    assert_int_equal(pace_bytes(&p, 2 << 20), 2 << 20);
     pace_look(&p, 1, (mono_us){1});
-    assert_int_equal(pace_share(&p, 1000), 62);
-    assert_int_equal(pace_share(&p, 5), 1); /* or the walk would never end */
-    assert_int_equal(pace_share(&p, 1), 1);
+    assert_int_equal(pace_rows(&p, 1000), 62);
+    assert_int_equal(pace_rows(&p, 100), 32);
+    assert_int_equal(pace_rows(&p, 5), 5);
+    assert_int_equal(pace_bytes(&p, 2 << 20), 1 << 17);
+    assert_int_equal(pace_bytes(&p, 5), 1); /* or the walk would never end */
 }
 
 int main(void)
