@@ -410,12 +410,12 @@ static bool promise_resync(struct applier *a, size_t n, struct err *err)
     return true;
 }
 
-/* How many of the transactions taken make one batch of one connection. */
-static size_t count_batch(const struct applier *a)
+/* How many of the transactions taken make one batch of so many rows. */
+static size_t count_batch(const struct applier *a, size_t most)
 {
     size_t n = 0, rows = 0;
 
-    while (n < a->ntxs && rows < a->o.batch_rows)
+    while (n < a->ntxs && rows < most)
         rows += a->txs[n++]->nchanges;
     return n;
 }
@@ -468,14 +468,14 @@ static void count_lanes(struct applier *a, uint64_t failed_before)
 
 static bool apply_taken(struct applier *a, struct err *err)
 {
-    size_t n = count_batch(a);
+    size_t n = count_batch(a, a->o.batch_rows);
     mono_us oldest = a->txs[0]->read_at;
     uint64_t failed = a->apply.lanes_failed;
 
     if (a->fewer > 0 && a->fewer < n)
         n = a->fewer;
     else if (n < a->ntxs && have_lanes(a))
-        n = a->ntxs;
+        n = count_batch(a, a->o.lanes * a->o.batch_rows);
 
     show_lag(a);
     if (!promise_resync(a, n, err))

@@ -525,8 +525,9 @@ static enum batch_result part_do(struct part *p, enum write_mode mode, struct er
         p->nwrites = park_writes(b->a->link, side_peer(b->a->from), p->writes, p->nwrites, &p->arena,
                                  &p->writes);
     /* Nothing to write: the position alone is stored later, with something that counts; but not where it says how
-     * far lanes are ahead. */
-    p->written = p->nwrites > 0 || (p->nlanes > 0 ? p->lane == 0 : b->a->ahead.nlanes > 0);
+     * far lanes are ahead, or lies behind what was passed over: read once more, that would meet a row that has left the
+     * quarantine meanwhile, and look like a conflict. */
+    p->written = p->nwrites > 0 || (p->nlanes > 0 ? p->lane == 0 : b->a->ahead.nlanes > 0 || b->nwaiting > 0);
     if (p->written && !(p->nlanes > 0 ? lane_write(p, err) : batch_write(p, mode <= WRITE_LOCKED, err)))
         return err->kind == ERR_ROW ? BATCH_REFUSED : BATCH_FAILED;
     return BATCH_DONE;
@@ -751,7 +752,7 @@ static void batch_run(struct batch *b, const struct refused *refused, enum write
         batch_collect(b, refused);
         mode = WRITE_LOCKED;
     }
-    if (b->nkeys > 0 || a->ahead.nlanes > 0)
+    if (b->nkeys > 0 || b->nwaiting > 0 || a->ahead.nlanes > 0)
         part_run(ret_part, mode);
     if (ret_part->result != BATCH_DONE)
         return;
