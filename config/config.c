@@ -163,7 +163,7 @@ static bool to_string(struct loader *l, const config_setting_t *s, char **ret_st
         return bad(l, s, "is %s; must be a string in \"quotes\"", type_name(s));
     const char *text = config_setting_get_string(s);
     if (*text == '\0')
-        return bad(l, s, "is empty; leave the key out or give it a value");
+        return bad(l, s, "is empty; give it a value; a key that has a default can be left out");
     *ret_string = mem_strdup(text);
     return true;
 }
@@ -658,7 +658,8 @@ static bool get_addresses(struct loader *l, const config_setting_t *g, uint16_t 
         return bad(l, host, "is %s; must be a string in \"quotes\", or several in an array [\"…\", \"…\"]",
                    type_name(host));
     if (one ? *config_setting_get_string(host) == '\0' : config_setting_length(host) == 0)
-        return bad(l, host, "is empty; leave the key out or give it a value");
+        return bad(l, host,
+                   "is empty; must be a name or address, or leave the key out beside socket = \"/path\"");
     if (!one && !check_strings(l, host))
         return false;
     int count = one ? 1 : config_setting_length(host);
@@ -728,7 +729,7 @@ static bool load_servers(struct loader *l, const config_setting_t *root)
 {
     struct config *c = l->config;
     const config_setting_t *servers = member(root, "servers");
-    if (servers == NULL || config_setting_length(servers) == 0)
+    if (servers == NULL || (config_setting_is_aggregate(servers) && config_setting_length(servers) == 0))
         return missing(l, root, "servers", "servers = { NAME = { host = …; server_id = …; }; … };");
     if (!config_setting_is_group(servers))
         return bad(l, servers, "is %s; must be a group of servers { NAME = { … }; … }", type_name(servers));
