@@ -109,15 +109,6 @@ static void show_position(struct applier *a, const struct pos *pos)
     log_context(NULL, NULL, file);
 }
 
-static void show_queue(struct applier *a)
-{
-    size_t items, bytes;
-
-    queue_size(&a->o.feed->queue, &items, &bytes);
-    a->o.stats->queue_items = items;
-    a->o.stats->queue_bytes = bytes;
-}
-
 /* The age of the oldest change that is not applied yet. Binlog times are whole
  * seconds: below two of them, only what passed since the reader had it counts. */
 static void show_lag(struct applier *a)
@@ -498,7 +489,6 @@ static bool apply_taken(struct applier *a, struct err *err)
     a->fewer = 0;
     a->behind_since.v = 0;
     recovered(a);
-    show_queue(a);
     show_lag(a);
     return true;
 }
@@ -621,7 +611,6 @@ static bool idle(struct applier *a, struct err *err)
         return false;
     if (a->apply.lanes.count > 0 && is_due(a->lanes_used, LANES_REST_AFTER_MS))
         lanes_rest(a->lanes, &a->apply.lanes);
-    show_queue(a);
     show_lag(a);
     return true;
 }

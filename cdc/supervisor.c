@@ -57,8 +57,8 @@ enum {
     TELL_AGAIN_AFTER_S = 60,
     LOCK_WAIT_S = 5, /* nothing is locked at the start; a session must have some value */
     MAX_PART_BYTES = 1024 * 1024,
-    WATCH_EVERY_MS = 1000,
-    COMMIT_WITHIN_S = 3, /* at a stop, all appliers together */
+    LOOK_EVERY_MS = 60000, /* for a stop that wakes us anyway */
+    COMMIT_WITHIN_S = 3,   /* at a stop, all appliers together */
     RESYNCS_AT_ONCE = 2,
     OPENS_AT_ONCE = 6,
 };
@@ -207,8 +207,10 @@ static void set_link(struct supervisor *s, struct pair *p, struct link *link)
 {
     link->max_quarantined = s->config->quarantine_keys;
     p->sync = link_sync_new(link);
-    for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
+    for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++) {
         feed_init(&p->feed[from], link, from, &p->node[from]->source, &s->queues);
+        p->status->feed[from] = &p->feed[from];
+    }
     pthread_mutex_lock(&s->lock);
     p->link = link;
     pthread_mutex_unlock(&s->lock);
@@ -391,17 +393,6 @@ static bool start_threads(struct supervisor *s, struct err *err)
     return true;
 }
 
-/* What no thread tells by itself: it lies in what they share. */
-static void watch(struct supervisor *s)
-{
-    for (size_t i = 0; i < s->npairs; i++) {
-        struct pair *p = &s->pairs[i];
-        for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
-            p->status->direction[from].echoes = p->feed[from].echoes;
-        p->status->stats.quarantined = link_sync_quarantine_count(p->sync);
-    }
-}
-
 static void run_threads(struct supervisor *s)
 {
     struct err err = ERR_INIT;
@@ -412,8 +403,8 @@ static void run_threads(struct supervisor *s)
         log_error("%s; the daemon ends", err.text);
         fail(s, err.kind);
     }
-    while (!stop_wait_ms(&s->stop, WATCH_EVERY_MS))
-        watch(s);
+    while (!stop_wait_ms(&s->stop, LOOK_EVERY_MS))
+        ;
 }
 
 /* In the order of the essay. What was never made or started is passed over. */

@@ -303,6 +303,10 @@ const struct pos *assemble_pos(const struct assemble *a) { return &a->at; }
 
 bool assemble_is_level(const struct assemble *a) { return a->level; }
 
+bool assemble_looks_ahead(const struct assemble *a, size_t feed) { return a->sources[feed].looks_ahead; }
+
+bool assemble_in_group(const struct assemble *a) { return a->group.open; }
+
 uint64_t assemble_foreign_bytes(const struct assemble *a) { return a->foreign_bytes; }
 
 bool assemble_serves(const struct assemble *a, size_t feed) { return a->sources[feed].served; }

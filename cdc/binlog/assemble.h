@@ -83,6 +83,10 @@ bool assemble_event(struct assemble *a, const uint8_t *data, size_t len, bool *r
 const struct pos *assemble_pos(const struct assemble *a);
 /* No feed is ahead of the stream (any more). */
 bool assemble_is_level(const struct assemble *a);
+/* The feed stays where it is for now: what the stream passes meanwhile is gone through once more. */
+bool assemble_looks_ahead(const struct assemble *a, size_t feed);
+/* A transaction has come in part. */
+bool assemble_in_group(const struct assemble *a);
 /* Bytes of transactions passed that the daemon did not write. */
 uint64_t assemble_foreign_bytes(const struct assemble *a);
 

@@ -76,11 +76,13 @@ struct reader {
     atomic_bool woken;
     unsigned waking; /* calls of reader_wake() under way */
 
-    uint64_t epoch; /* of the source: nobody else writes it */
-    bool published; /* this stream has been announced */
-    bool patient;   /* more wishes are likely to come at once */
-    bool halted;    /* the last feed has been given up */
-    bool told;      /* that it streams, since the last failure */
+    uint64_t epoch;     /* of the source: nobody else writes it */
+    bool published;     /* this stream has been announced */
+    bool patient;       /* more wishes are likely to come at once */
+    bool halted;        /* the last feed has been given up */
+    bool told;          /* that it streams, since the last failure */
+    struct pos log_end; /* when this stream was opened; unset: there is none */
+    bool uneven;        /* some feed that is served is not in step (struct feed) */
     mono_us streams_since;
 
     /* Of the stream: what need not be done for each event alone. */
@@ -188,6 +190,43 @@ static void publish(struct reader *r)
     feed_source_tell(source);
 }
 
+/* An empty queue looks the same whether nothing has happened or nothing has been read yet. */
+static bool is_in_step(struct reader *r, size_t i)
+{
+    return !pos_is_unset(&r->log_end) && assemble_serves(r->assemble, i) &&
+           !assemble_looks_ahead(r->assemble, i) && pos_covers(assemble_place(r->assemble, i), &r->log_end);
+}
+
+static void show_steps(struct reader *r)
+{
+    r->uneven = false;
+    for (size_t i = 0; i < r->options.nfeeds; i++) {
+        bool in_step = is_in_step(r, i);
+        feed_set_in_step(r->outlets[i].feed, in_step);
+        r->uneven = r->uneven || (assemble_serves(r->assemble, i) && !in_step);
+    }
+    if (!r->uneven)
+        stat_text_set(&r->options.stats->log_end, "");
+}
+
+static bool find_log_end(struct reader *r, struct err *err)
+{
+    struct pos end = POS_INIT;
+    char text[512];
+    if (!stream_log_end(r->stream, &end, err))
+        return false;
+    stat_text_set(&r->options.stats->log_end, pos_print_file(&end, text, sizeof(text)));
+    pos_move(&r->log_end, &end);
+    return true;
+}
+
+/* Nobody sees what the source writes until the next stream has come as far. */
+static void forget_log_end(struct reader *r)
+{
+    pos_done(&r->log_end);
+    show_steps(r);
+}
+
 /* What follows may take a while, and nobody shall wait for what is known already. */
 static void about_to_wait(struct reader *r)
 {
@@ -196,6 +235,8 @@ static void about_to_wait(struct reader *r)
     r->unshown = false;
     if (r->unread && assemble_is_level(r->assemble))
         publish(r);
+    if (r->uneven || !assemble_is_level(r->assemble))
+        show_steps(r);
 }
 
 enum give_up { GIVE_UP_LOST, GIVE_UP_HALTED };
@@ -566,7 +607,8 @@ static bool connect_and_start(struct reader *r, const struct pos *from, struct e
 {
     if (!stream_connect(r->stream, err))
         return false;
-    if (check_places(r, from, err) && check_each(r, check_ahead, err) && stream_start(r->stream, from, err))
+    if (check_places(r, from, err) && check_each(r, check_ahead, err) && find_log_end(r, err) &&
+        stream_start(r->stream, from, err))
         return true;
     stream_close(r->stream);
     return false;
@@ -642,10 +684,15 @@ static bool receive(struct reader *r, const uint8_t **ret_event, size_t *ret_len
     if (stream_has_next(r->stream))
         return stream_next(r->stream, ret_event, ret_len, err);
     about_to_wait(r);
+    bool whole = !assemble_in_group(r->assemble);
+    if (whole)
+        atomic_store(&stats->busy_since_mono_us, 0);
     atomic_store(&stats->awaits_since_mono_us, clock_mono().v);
     bool ok = stream_next(r->stream, ret_event, ret_len, err);
     atomic_store(&stats->awaits_since_mono_us, 0);
     r->now = clock_mono();
+    if (whole)
+        atomic_store(&stats->busy_since_mono_us, r->now.v);
     if (ok)
         atomic_store(&stats->last_event_wall_us, clock_wall().v);
     return ok;
@@ -684,12 +731,14 @@ static void pump(struct reader *r, struct err *err)
     bool first = true;
     if (!open_stream(r, err))
         return;
+    r->uneven = true;
     r->now = clock_mono();
     r->leaving = true; /* what is closed stays so */
     if (!is_woken(r))
         while (pump_one(r, &first, err))
             ;
     about_to_wait(r);
+    forget_log_end(r);
     stream_close(r->stream);
 }
 
@@ -809,6 +858,7 @@ void reader_free(struct reader *r)
     pthread_mutex_destroy(&r->lock);
     for (size_t i = 0; i < r->options.nfeeds; i++)
         pos_done(&r->outlets[i].ahead);
+    pos_done(&r->log_end);
     free(r->outlets);
     free(r);
 }

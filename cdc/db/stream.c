@@ -46,6 +46,7 @@
 #include "cdc/base/mem.h"
 #include "cdc/db/dbconn_int.h"
 #include "cdc/db/dberr.h"
+#include "cdc/db/tableinfo.h"
 
 #include <ma_pvio.h> /* knows no type of <mysql.h> by itself */
 
@@ -518,6 +519,11 @@ bool stream_check(struct stream *s, const struct pos *at, struct err *err)
     if (check_kind(s, at, err) && check_log(s, at, err))
         return true;
     return err_prefix(err, "open the binlog stream of server %s", dbconn_name(s->conn));
+}
+
+bool stream_log_end(struct stream *s, struct pos *ret_pos, struct err *err)
+{
+    return tableinfo_log_end(s->conn, ret_pos, err);
 }
 
 bool stream_start(struct stream *s, const struct pos *from, struct err *err)

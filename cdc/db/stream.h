@@ -27,6 +27,8 @@ bool stream_connect(struct stream *s, struct err *err);
 /* Connected: is the server's log still the one that was read up to `at`? ERR_LOST if not; true where nothing can be told:
  * the position is of another server, its file is purged, or the account may not see the files. */
 bool stream_check(struct stream *s, const struct pos *at, struct err *err);
+/* Connected: where the log ends, as tableinfo_log_end(). */
+bool stream_log_end(struct stream *s, struct pos *ret_pos, struct err *err);
 /* Connected: starts the dump behind `from`. ERR_LOST: the server purged or
  * never had that position, or its log is not the one that was read, or off; err says which. ERR_CONFIG: no
  * privilege. ERR_FATAL: duplicate server id. */

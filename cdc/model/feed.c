@@ -122,6 +122,7 @@ void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done, const 
     pos_copy(&f->ahead, ahead != NULL ? ahead : &none);
     f->generation = generation;
     f->wanted = true;
+    f->in_step = false;
     f->lost = false;
     f->lost_why[0] = '\0';
     f->halted = false;
@@ -129,6 +130,13 @@ void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done, const 
     pthread_mutex_unlock(&f->lock);
 
     wake_reader(f->source);
+}
+
+void feed_set_in_step(struct feed *f, bool in_step)
+{
+    pthread_mutex_lock(&f->lock);
+    f->in_step = in_step && !f->wanted;
+    pthread_mutex_unlock(&f->lock);
 }
 
 static bool is_resumed(struct feed *f, uint64_t *ret_epoch)

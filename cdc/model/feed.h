@@ -55,6 +55,9 @@ struct feed {
     uint64_t generation;    /* of the queue, since the last feed_open() */
     uint64_t resumed_epoch; /* source->epoch from which on source->read counts for this feed;
                                   * UINT64_MAX while it is lost or halted */
+    /* The reader has put all that the log held when its stream was opened, and need not go back for anything. Only then
+     * does an empty queue tell that nothing is to be done. Set with the lock. */
+    _Atomic bool in_step;
     _Atomic uint64_t echoes; /* transactions of our own that the reader passed over, with or without a marker */
 };
 
@@ -80,6 +83,9 @@ void feed_open(struct feed *f, const struct pos *pos, uint64_t rows_done, const 
  * It may lie behind what is stored already, when the stream was opened again for another feed: store it only
  * if pos_covers(ret_pos, stored), and not in the midst of a transaction (rows_done) that it does not end. */
 bool feed_idle_pos(struct feed *f, struct pos *ret_pos, uint64_t *ret_foreign_bytes);
+
+/* The reader: a feed that wants to be opened is not in step, whatever it was before. */
+void feed_set_in_step(struct feed *f, bool in_step);
 
 /* From any thread: waits until the reader has put all up to pos into this feed; false after timeout_ms, and at once
  * while the feed is lost or halted. */

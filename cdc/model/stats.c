@@ -51,6 +51,7 @@ void server_stats_init(struct server_stats *s, const char *name)
     stat_text_init(&s->kind);
     stat_text_init(&s->address);
     stat_text_init(&s->position);
+    stat_text_init(&s->log_end);
     stat_text_init(&s->gtid);
     stat_text_init(&s->reason);
 }
@@ -61,6 +62,7 @@ void server_stats_done(struct server_stats *s)
     stat_text_done(&s->kind);
     stat_text_done(&s->address);
     stat_text_done(&s->position);
+    stat_text_done(&s->log_end);
     stat_text_done(&s->gtid);
     stat_text_done(&s->reason);
 }

@@ -46,10 +46,12 @@ struct server_stats {
     _Atomic uint64_t read_offset;         /* with read_file: where the reader stands */
     _Atomic int64_t last_event_wall_us;   /* when the last packet, heartbeats included, came */
     _Atomic int64_t awaits_since_mono_us; /* the next packet; 0: it is not waited for at the moment */
-    struct stat_text version;             /* "10.11.19-MariaDB-log", as the server says */
-    struct stat_text kind;                /* "MariaDB" or "MySQL" */
-    struct stat_text address;             /* in use: "db1.example:3306" */
-    struct stat_text position;            /* "bin.000042:19733" */
+    _Atomic int64_t busy_since_mono_us; /* all that had come by then has been handed on; 0: that is so now */
+    struct stat_text version;           /* "10.11.19-MariaDB-log", as the server says */
+    struct stat_text kind;              /* "MariaDB" or "MySQL" */
+    struct stat_text address;           /* in use: "db1.example:3306" */
+    struct stat_text position;          /* "bin.000042:19733" */
+    struct stat_text log_end; /* where the log ended when the stream was opened; "" once that has been passed */
     struct stat_text gtid;
     struct stat_text reason; /* why not streaming; "" when it is */
 };
@@ -63,12 +65,10 @@ struct direction_stats {
     stat_count transactions;              /* of the source, parts of one counted once */
     stat_count batches;
     stat_count superseded; /* changes dropped by rule 5 */
-    stat_count echoes;     /* transactions of our own that came back and were passed over */
     stat_count conflicts_version, conflicts_updated_at, conflicts_authority, conflicts_delete,
         conflicts_force, conflicts_equal;
     stat_count retries; /* deadlocks, lock timeouts */
     stat_count reconnects;
-    stat_count queue_items, queue_bytes;
     _Atomic int64_t lag_us;         /* age of the oldest change not yet applied; 0 when all is applied */
     _Atomic int64_t lag_at_mono_us; /* when lag_us was told: it grows by itself from then on; 0: not told */
     _Atomic int64_t last_applied_wall_us;
@@ -81,7 +81,6 @@ struct direction_stats {
 
 /* Of both directions together. */
 struct link_stats {
-    stat_count quarantined;            /* keys that wait */
     stat_count resync_scanned;         /* keys compared, since start */
     stat_count resync_written;         /* rows */
     stat_count resync_chunk_rows;      /* rows locked at once at the moment; 0: none yet */

@@ -175,12 +175,12 @@ static void add_conflicts(struct status *s, struct buf *out)
     }
 }
 
-static void add_quarantined(struct status *s, struct buf *out)
+static void add_quarantined(struct status *s, const struct api *api, struct buf *out)
 {
     add_head(out, "twinlog_quarantined_rows", "gauge", "Keys whose winner the peer refuses, which wait.");
     for (size_t i = 0; i < s->nlinks; i++) {
         begin_link(out, "twinlog_quarantined_rows", &s->links[i]);
-        add_count(out, s->links[i].stats.quarantined);
+        add_count(out, status_quarantined(&s->links[i], api));
     }
 }
 
@@ -239,7 +239,7 @@ static void add_echoes(struct status *s, struct buf *out)
              "Own transactions that came back and were passed over.");
     for (size_t i = 0; i < s->nlinks; i++) {
         struct status_link *l = &s->links[i];
-        uint64_t left = l->direction[SIDE_LEFT].echoes, right = l->direction[SIDE_RIGHT].echoes;
+        uint64_t left = status_echoes(l, SIDE_LEFT), right = status_echoes(l, SIDE_RIGHT);
         /* Both tables on one server: the labels would be the same twice. */
         if (l->server[SIDE_LEFT] == l->server[SIDE_RIGHT]) {
             add_link_echoes(l, l->server[SIDE_LEFT], left + right, out);
@@ -272,8 +272,10 @@ static void add_directions(struct status *s, struct buf *out)
     add_head(out, "twinlog_queue_bytes", "gauge", "Memory of changes that were read and not applied yet.");
     for (size_t i = 0; i < n; i++) {
         struct direction_stats *d = direction_at(s, i);
+        size_t items, bytes;
+        status_queue(&s->links[i / 2], d->from, &items, &bytes);
         begin_direction(out, "twinlog_queue_bytes", d);
-        add_count(out, d->queue_bytes);
+        add_count(out, bytes);
     }
     add_head(out, "twinlog_apply_seconds", "histogram",
              "How long a batch took from the queue to its commit.");
@@ -305,7 +307,7 @@ void metrics_text(struct status *s, const struct api *api, struct buf *out)
     add_applied(s, out);
     add_conflicts(s, out);
     add_echoes(s, out);
-    add_quarantined(s, out);
+    add_quarantined(s, api, out);
     add_resync(s, api, out);
     add_directions(s, out);
 }

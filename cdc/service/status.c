@@ -5,6 +5,11 @@
  * each true, but not all of the same instant. What is not known is null, never
  * 0: a lag of zero must mean that everything which stands in the source's log
  * has been applied, or an operator sleeps on.
+ *
+ * So an empty queue is not enough. The stream must have come to where the log ended when it was opened, and the reader
+ * must not be in the midst of what has come since: it may have a large backlog in hand of which nothing is in the queue
+ * yet. A moment of that is no more than the time that any change takes, and would make an idle direction beside busy
+ * tables look late.
  */
 #include "cdc/service/status.h"
 
@@ -17,6 +22,9 @@
 
 /* A stream that rests has a heartbeat each second. */
 enum { SILENT_US = 3500000 };
+
+/* For so long a reader may be busy before it counts as a lag. */
+enum { PASSING_US = 50000 };
 
 #define TEXT_BYTES sizeof(((struct stat_text *)0)->text)
 
@@ -135,24 +143,62 @@ bool status_ready(struct status *s)
     return true;
 }
 
-/* Nothing waits, and whatever the source writes next would be seen. */
+void status_queue(const struct status_link *l, enum side from, size_t *ret_items, size_t *ret_bytes)
+{
+    struct feed *feed = l->feed[from];
+    *ret_items = *ret_bytes = 0;
+    if (feed != NULL)
+        queue_size(&feed->queue, ret_items, ret_bytes);
+}
+
+uint64_t status_echoes(const struct status_link *l, enum side from)
+{
+    struct feed *feed = l->feed[from];
+    return feed != NULL ? feed->echoes : 0;
+}
+
+size_t status_quarantined(const struct status_link *l, const struct api *api)
+{
+    enum api_result result;
+    return api != NULL ? api->quarantine(api->arg, l->name, 0, NULL, NULL, &result) : 0;
+}
+
+/* A change that has come since then may not be in a queue yet; 0: there is none. */
+static int64_t unread_us(const struct server_stats *s)
+{
+    int64_t since_us = s->busy_since_mono_us;
+    int64_t us = since_us != 0 ? clock_mono().v - since_us : 0;
+    return us > PASSING_US ? us : 0;
+}
+
+/* Nothing of what the reader has handed on waits, and whatever the source writes next would be seen. The queue is looked
+ * at last: what the other looks count as handed on is in there, or has been applied. */
+static bool follows(const struct status_link *l, enum side from, int64_t *ret_unread_us)
+{
+    struct feed *feed = l->feed[from];
+    size_t items, bytes;
+    if (feed == NULL || !feed->in_step || !status_server_streams(l->server[from]) ||
+        !direction_streams(&l->direction[from]))
+        return false;
+    *ret_unread_us = unread_us(l->server[from]);
+    status_queue(l, from, &items, &bytes);
+    return items == 0;
+}
+
 static bool caught_up(const struct status_link *l, enum side from)
 {
-    const struct direction_stats *d = &l->direction[from];
-    return status_server_streams(l->server[from]) && direction_streams(d) && d->lag_us == 0 &&
-           d->queue_items == 0;
+    int64_t us;
+    return follows(l, from, &us) && us == 0 && l->direction[from].lag_us == 0;
 }
 
 bool status_lag_us(const struct status_link *l, enum side from, int64_t *ret_lag_us)
 {
     const struct direction_stats *d = &l->direction[from];
     int64_t lag_us = d->lag_us, told_us = d->lag_at_mono_us;
-    /* A change that waits is a lag, whatever else is down. Without one, zero is
-     * true only while the stream would show the next change. */
-    if (lag_us <= 0) {
-        *ret_lag_us = 0;
-        return caught_up(l, from);
-    }
+    /* A change that waits is a lag, whatever else is down. Without one, it is known only while the stream would show
+     * the next change. */
+    if (lag_us <= 0)
+        return follows(l, from, ret_lag_us);
     /* An applier that waits for its server tells nothing new: meanwhile the change grows older. */
     int64_t since_us = told_us != 0 ? clock_mono().v - told_us : 0;
     *ret_lag_us = lag_us + (since_us > 0 ? since_us : 0);
@@ -174,6 +220,20 @@ static bool parse_position(const char *text, size_t *ret_file_len, uint64_t *ret
     return true;
 }
 
+/* How far the place `to` lies behind the place `from` in the log, if that is more than *bytes. False: nobody can tell. */
+static bool reach(const char *from, const char *to, uint64_t *bytes)
+{
+    size_t from_len, to_len;
+    uint64_t from_offset, to_offset;
+    if (!parse_position(from, &from_len, &from_offset) || !parse_position(to, &to_len, &to_offset))
+        return false;
+    if (from_len != to_len || memcmp(from, to, to_len) != 0)
+        return false;
+    if (to_offset > from_offset && to_offset - from_offset > *bytes)
+        *bytes = to_offset - from_offset;
+    return true;
+}
+
 bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_bytes)
 {
     /* An idle direction stores its position now and then only: the distance in
@@ -183,23 +243,19 @@ bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_b
         return true;
     }
 
-    char applied[TEXT_BYTES], read[TEXT_BYTES];
-    size_t applied_len, read_len;
-    uint64_t applied_offset, read_offset;
+    char applied[TEXT_BYTES], text[TEXT_BYTES];
+    uint64_t bytes = 0;
     /* The applied position first: the reader cannot fall behind it meanwhile. */
     stat_text_get(&l->direction[from].position, applied, sizeof(applied));
-    stat_text_get(&l->server[from]->position, read, sizeof(read));
-    if (!parse_position(applied, &applied_len, &applied_offset) ||
-        !parse_position(read, &read_len, &read_offset))
+    stat_text_get(&l->server[from]->position, text, sizeof(text));
+    if (!reach(applied, text, &bytes))
         return false;
-    if (applied_len != read_len || memcmp(applied, read, read_len) != 0)
+    stat_text_get(&l->server[from]->log_end, text, sizeof(text));
+    if (text[0] != '\0' && !reach(applied, text, &bytes))
         return false;
-    /* A dead stream hides what was written since: its last position is a lower bound, and 0 is none. */
-    if (read_offset <= applied_offset && !status_server_streams(l->server[from]))
-        return false;
-    /* A reader that has just gone back to an older position is behind what was applied. */
-    *ret_lag_bytes = read_offset > applied_offset ? read_offset - applied_offset : 0;
-    return true;
+    *ret_lag_bytes = bytes;
+    /* A stream that is down hides what was written since, and one that went back is behind what was applied: no 0. */
+    return bytes > 0;
 }
 
 static json_t *json_stat_text(struct stat_text *t)
@@ -246,8 +302,9 @@ static json_t *conflicts_json(struct direction_stats *d)
     return o;
 }
 
-static json_t *counters_json(struct direction_stats *d)
+static json_t *counters_json(struct status_link *l, enum side from)
 {
+    struct direction_stats *d = &l->direction[from];
     json_t *o = json_object();
     json_object_set_new(o, "inserts", document_count(d->inserts));
     json_object_set_new(o, "updates", document_count(d->updates));
@@ -255,7 +312,7 @@ static json_t *counters_json(struct direction_stats *d)
     json_object_set_new(o, "transactions", document_count(d->transactions));
     json_object_set_new(o, "batches", document_count(d->batches));
     json_object_set_new(o, "superseded", document_count(d->superseded));
-    json_object_set_new(o, "echoes", document_count(d->echoes));
+    json_object_set_new(o, "echoes", document_count(status_echoes(l, from)));
     json_object_set_new(o, "conflicts", conflicts_json(d));
     json_object_set_new(o, "retries", document_count(d->retries));
     json_object_set_new(o, "reconnects", document_count(d->reconnects));
@@ -269,6 +326,8 @@ static json_t *direction_json(struct status_link *l, enum side from)
     uint64_t lag_bytes;
     bool has_lag = status_lag_us(l, from, &lag_us);
     bool has_lag_bytes = status_lag_bytes(l, from, &lag_bytes);
+    size_t items, bytes;
+    status_queue(l, from, &items, &bytes);
     json_t *o = json_object();
 
     json_object_set_new(o, "from", document_text(l->server[from]->name));
@@ -280,11 +339,10 @@ static json_t *direction_json(struct status_link *l, enum side from)
     json_object_set_new(o, "lag_bytes", has_lag_bytes ? document_count(lag_bytes) : json_null());
     json_object_set_new(o, "position", json_stat_text(&d->position));
     json_object_set_new(o, "gtid", json_stat_text(&d->gtid));
-    json_object_set_new(o, "queue",
-                        json_pack("{s:I, s:I}", "transactions", (json_int_t)d->queue_items, "bytes",
-                                  (json_int_t)d->queue_bytes));
+    json_object_set_new(
+        o, "queue", json_pack("{s:I, s:I}", "transactions", (json_int_t)items, "bytes", (json_int_t)bytes));
     json_object_set_new(o, "last_applied_at", document_wall_or_null((wall_us){d->last_applied_wall_us}));
-    json_object_set_new(o, "counters", counters_json(d));
+    json_object_set_new(o, "counters", counters_json(l, from));
     return o;
 }
 
@@ -308,7 +366,7 @@ static json_t *link_json(struct status_link *l, const struct api *api)
         json_object_set_new(directions, direction_name(from), direction_json(l, from));
     json_t *job = job_json(l, api, &needs);
     return json_pack("{s:o, s:o, s:o, s:o}", "directions", directions, "quarantined",
-                     document_count(l->stats.quarantined), "needs_resync", needs, "job", job);
+                     document_count(status_quarantined(l, api)), "needs_resync", needs, "job", job);
 }
 
 void status_json(struct status *s, const struct api *api, struct buf *out)

@@ -14,6 +14,7 @@
 
 #include "cdc/base/buf.h"
 #include "cdc/base/clock.h"
+#include "cdc/model/feed.h"
 #include "cdc/model/side.h"
 #include "cdc/model/stats.h"
 #include "cdc/service/api.h"
@@ -24,6 +25,7 @@ struct status_link {
     struct server_stats *server[2];      /* by side; the same one twice if both tables live there */
     struct direction_stats direction[2]; /* by the side it reads from */
     struct link_stats stats;
+    struct feed *_Atomic feed[2]; /* likewise; NULL until the link is built; borrowed */
 };
 
 struct status {
@@ -43,11 +45,17 @@ struct server_stats *status_server(struct status *s, const char *name);      /* 
 /* Every reader streams and every applier is connected. */
 bool status_ready(struct status *s);
 bool status_server_streams(const struct server_stats *s); /* and it shows signs of life */
-/* What the applier of this direction has still to do, as far as it is known.
- * False where nobody can know: the stream is down, or the reader is in another file. */
+/* What the applier of this direction has still to do, as far as it is known. Never less than there is.
+ * False where nobody can know: the stream is down or has not come to where the log ended when it was opened, or the reader
+ * is in another file. */
 bool status_lag_us(const struct status_link *l, enum side from, int64_t *ret_lag_us);
 bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_bytes);
 
+/* Read and not applied yet. */
+void status_queue(const struct status_link *l, enum side from, size_t *ret_items, size_t *ret_bytes);
+uint64_t status_echoes(const struct status_link *l, enum side from);
+/* Keys that wait now; api may be NULL: none. */
+size_t status_quarantined(const struct status_link *l, const struct api *api);
 /* GET /sync/status. api may be NULL: no link has a job then. */
 void status_json(struct status *s, const struct api *api, struct buf *out);
 bool status_readyz(struct status *s, struct buf *out); /* GET /readyz: returns status_ready() */

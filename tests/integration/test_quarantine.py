@@ -119,6 +119,7 @@ def test_a_refused_row_waits_and_the_rest_goes_on(running, name):
     with_rows(running)
     make(running)
     entry = running.daemon.wait_quarantine(NAME)[NAME]
+    assert running.daemon.status()["links"]["users"]["quarantined"] == 1, "at once"
     assert entry["code"] == error
     why = said_of(running, entry)
     assert all(word in why for word in words), why
@@ -129,10 +130,11 @@ def test_a_refused_row_waits_and_the_rest_goes_on(running, name):
         assert not find_secrets(text, running.secrets())
         assert running.servers["right"].value("SELECT COUNT(*) FROM customer_db.customers WHERE id = %s", [KEY]) == 0
         assert running.daemon.is_ready()
-        wait_until("status counts it", lambda: running.daemon.status()["links"]["users"]["quarantined"] == 1, 5)
+        assert running.daemon.status()["links"]["users"]["quarantined"] == 1
     with nobody_else_touched(running, KEY, IN_THE_WAY):
         end(running)
         running.daemon.wait_quarantine(timeout_s=15 * SLOW)
+        assert running.daemon.status()["links"]["users"]["quarantined"] == 0
         running.settle()
     assert running.row("right", KEY) is not None
     code, text = running.daemon.command("quarantine", "list")

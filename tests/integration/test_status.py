@@ -85,6 +85,56 @@ def test_lag_is_seen_while_the_peer_holds_a_lock(running):
     wait_until("lag is gone", lambda: running.daemon.direction("left_to_right")["lag_seconds"] == 0, 5)
 
 
+def fill(server, rows):
+    """Foreign transactions: about 1 KB of the log a row."""
+    server.sql("CREATE TABLE IF NOT EXISTS auth_db.filler (id INT PRIMARY KEY AUTO_INCREMENT, text TEXT)")
+    for _ in range(rows // 100):
+        server.sql("INSERT INTO auth_db.filler (text) VALUES " + ", ".join(["(REPEAT('x', 1000))"] * 100))
+
+
+def says_caught_up(daemon, direction):
+    """Does any of the documents say that nothing is left to do? One of them that is not there says nothing."""
+    code, text = daemon.http("/sync/status")
+    lags = [json.loads(text)["links"]["users"]["directions"][direction][name]
+            for name in ("lag_seconds", "lag_bytes")] if code == 200 else []
+    code, text = daemon.http("/metrics")
+    if code == 200:
+        lags.append(metric(text, "twinlog_lag_seconds", direction=direction))
+    return 0 in lags or Why(str(lags))
+
+
+@pytest.mark.kinds
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_backlog_behind_a_start_is_a_lag_until_its_last_row_is_there(running, end):
+    """Nothing is in the queue while the reader passes over the log to learn whether the table was altered."""
+    running.insert("left", 1)
+    running.settle()
+    getattr(running.daemon, end)()
+    running.insert("left", 2)
+    fill(running.servers["left"], 40000)
+    running.insert("left", 3)
+    running.daemon.start(ready=False)
+    wait_until("the daemon says that it has caught up", lambda: says_caught_up(running.daemon, "left_to_right"), 30 * SLOW)
+    assert running.row("right", 3) is not None
+    running.settle()
+
+
+def test_an_idle_direction_beside_busy_tables_has_no_lag(running):
+    running.insert("left", 1)
+    running.settle()
+    busy = threading.Thread(target=fill, args=(running.servers["left"], 40000))
+    busy.start()
+    samples = []
+    while busy.is_alive():
+        direction = running.daemon.direction("left_to_right")
+        samples.append((direction["lag_seconds"], direction["lag_bytes"]))
+        assert running.daemon.is_ready()
+    busy.join()
+    assert len(samples) > 10
+    assert all(seconds is not None for seconds, _ in samples), "it is known"
+    assert samples.count((0, 0)) > len(samples) / 2, "but for moments in which the reader gets no turn"
+
+
 @pytest.mark.parametrize("side", SIDES)
 def test_a_stopped_server_shows_within_5_s_and_comes_back_by_itself(running, side):
     running.insert("left", 1)

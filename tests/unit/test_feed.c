@@ -109,6 +109,33 @@ static void expect_idle(struct feed *f, bool ok, uint64_t seq)
     pos_done(&p);
 }
 
+/* What the reader said before the feed was opened anew does not count, nor what it says before it has seen that. */
+static void in_step_only_when_resumed(void **state)
+{
+    struct feed_source source;
+    struct feed f;
+    uint64_t seq = 0, generation = 0;
+    (void)state;
+
+    feed_source_init(&source);
+    feed_init(&f, NULL, SIDE_LEFT, &source, &pool);
+    assert_false(f.in_step);
+    for (int i = 0; i < 2; i++) {
+        open_at(&f, 10, 0);
+        assert_false(f.in_step);
+        feed_set_in_step(&f, true);
+        assert_false(f.in_step);
+        assert_true(resume(&f, 5, &seq, &generation));
+        assert_false(f.in_step);
+        feed_set_in_step(&f, true);
+        assert_true(f.in_step);
+    }
+    feed_set_in_step(&f, false);
+    assert_false(f.in_step);
+    feed_done(&f);
+    feed_source_done(&source);
+}
+
 static void idle_only_when_resumed(void **state)
 {
     struct feed_source source;
@@ -615,10 +642,15 @@ static void nothing_is_missed_and_idle_tells_the_truth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(open_asks_the_reader), cmocka_unit_test(idle_only_when_resumed),
-        cmocka_unit_test(no_position_is_none),  cmocka_unit_test(what_counts_as_read),
-        cmocka_unit_test(waiting_ends_in_time), cmocka_unit_test(waits_end),
-        cmocka_unit_test(a_move_wakes_at_once), cmocka_unit_test(nothing_is_missed_and_idle_tells_the_truth),
+        cmocka_unit_test(open_asks_the_reader),
+        cmocka_unit_test(in_step_only_when_resumed),
+        cmocka_unit_test(idle_only_when_resumed),
+        cmocka_unit_test(no_position_is_none),
+        cmocka_unit_test(what_counts_as_read),
+        cmocka_unit_test(waiting_ends_in_time),
+        cmocka_unit_test(waits_end),
+        cmocka_unit_test(a_move_wakes_at_once),
+        cmocka_unit_test(nothing_is_missed_and_idle_tells_the_truth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,7 +101,7 @@ static size_t fake_quarantine(void *arg, const char *link, size_t max,
     struct waiting_key k = {users_name,         "id=\xff\"", "00ff00ff00ff00ff",
                             SIDE_RIGHT,         1062,        "Duplicate entry",
                             {1767607872345000}, {0},         3};
-    for (size_t i = 0; i < max + 2 && known_link(link); i++) /* two links, say */
+    for (size_t i = 0; max > 0 && i < max + 2 && known_link(link); i++) /* two links, say */
         each(each_arg, &k);
     return 4321;
 }

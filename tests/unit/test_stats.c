@@ -83,7 +83,7 @@ static void all_begins_at_zero(void **state)
     assert_int_equal(d.from, SIDE_RIGHT);
     assert_int_equal(d.state, RUN_STARTING);
     assert_false(d.connected);
-    assert_int_equal(d.inserts + d.conflicts_equal + d.queue_bytes, 0);
+    assert_int_equal(d.inserts + d.conflicts_equal + d.retries, 0);
     assert_int_equal(d.lag_us, 0);
 
     struct stat_text *texts[] = {&s.version, &s.kind,     &s.address, &s.position, &s.gtid,

@@ -25,8 +25,37 @@ static struct config_link config_links[] = {
 static const struct config config = {
     .servers = config_servers, .nservers = 3, .links = config_links, .nlinks = 2};
 
+static struct queue_pool pool = {.max_bytes = 1 << 30};
+static struct feed_source source;
+static struct feed feeds[2][2]; /* of the links, by side; in step */
+
+static void free_nothing(void *item) { (void)item; }
+
+static void init_feed(struct feed *f, enum side side)
+{
+    feed_init(f, NULL, side, &source, &pool);
+    f->queue.free_item = free_nothing;
+    f->in_step = true;
+}
+
+static void put(struct feed *f, size_t items, size_t bytes)
+{
+    static int item;
+    for (size_t i = 0; i < items; i++)
+        assert_int_equal(queue_put(&f->queue, queue_generation(&f->queue), &item, bytes, 0), QUEUE_OK);
+}
+
+static void end(struct status *s)
+{
+    for (size_t i = 0; i < 4; i++)
+        feed_done(&feeds[i / 2][i % 2]);
+    feed_source_done(&source);
+    status_free(s);
+}
+
 static struct status *started(void)
 {
+    feed_source_init(&source);
     struct status *s = status_new(&config, "1.2.3");
     stat_text_set(&s->waiting, "");
     for (size_t i = 0; i < s->nservers; i++)
@@ -35,6 +64,8 @@ static struct status *started(void)
         for (int side = 0; side < 2; side++) {
             s->links[i].direction[side].state = RUN_STREAMING;
             s->links[i].direction[side].connected = true;
+            init_feed(&feeds[i][side], (enum side)side);
+            s->links[i].feed[side] = &feeds[i][side];
         }
     }
     return s;
@@ -81,7 +112,18 @@ static bool get_last_job(void *arg, const char *link, struct job *ret_job)
     *ret_job = last_job;
     return true;
 }
-static const struct api api = {.arg = &last_job, .last_job = get_last_job};
+static size_t count_quarantined(void *arg, const char *link, size_t max,
+                                void (*each)(void *each_arg, const struct waiting_key *k), void *each_arg,
+                                enum api_result *ret_result)
+{
+    (void)each;
+    (void)each_arg;
+    assert_ptr_equal(arg, &last_job);
+    assert_int_equal(max, 0);
+    *ret_result = API_OK;
+    return strcmp(link, users_name) == 0 ? 12 : 0;
+}
+static const struct api api = {.arg = &last_job, .last_job = get_last_job, .quarantine = count_quarantined};
 
 static void test_only_used_servers(void **state)
 {
@@ -91,7 +133,7 @@ static void test_only_used_servers(void **state)
     assert_null(status_server(s, "spare"));
     assert_ptr_equal(s->links[0].server[SIDE_RIGHT], status_server(s, "customer"));
     assert_ptr_equal(s->links[1].server[SIDE_LEFT], s->links[1].server[SIDE_RIGHT]);
-    status_free(s);
+    end(s);
 }
 
 /* A reader waits for the next packet, for so long. */
@@ -117,7 +159,7 @@ static void test_a_silent_server_does_not_stream(void **state)
                          !cases[i].streams);
         json_decref(o);
     }
-    status_free(s);
+    end(s);
 }
 
 static void test_document(void **state)
@@ -138,12 +180,11 @@ static void test_document(void **state)
     d->updates = 2;
     d->conflicts_delete = 7;
     d->lag_us = 1500000;
-    d->queue_items = 4;
-    d->queue_bytes = 1 << 20;
+    put(&feeds[0][SIDE_LEFT], 4, 1 << 18);
     d->last_applied_wall_us = 1767607872345000;
-    s->links[0].stats.quarantined = 12;
+    last_job = (struct job){.id = 1, .link = users_name};
 
-    json_t *o = document_of(s, NULL);
+    json_t *o = document_of(s, &api);
     assert_string_equal(json_string_value(at(o, "version")), "1.2.3");
     assert_string_equal(json_string_value(at(o, "state")), "ready");
     assert_true(json_is_integer(at(o, "uptime_s")));
@@ -174,7 +215,7 @@ static void test_document(void **state)
     assert_true(json_is_null(at(right, "last_applied_at")));
     assert_int_equal(json_integer_value(at(right, "lag_bytes")), 0);
     json_decref(o);
-    status_free(s);
+    end(s);
 }
 
 static void test_job(void **state)
@@ -229,7 +270,7 @@ static void test_job(void **state)
     o = document_of(s, NULL);
     assert_true(json_is_null(at(o, "links.users.job")));
     json_decref(o);
-    status_free(s);
+    end(s);
 }
 
 /* A zero must mean that all is applied; what nobody can know is unknown. */
@@ -256,7 +297,7 @@ static void test_lag(void **state)
         {"b.2:900", "b.2:100", RUN_CONNECTING, RUN_STREAMING, true, 9, 1, 9, 800},
         {"b.2:900", "b.2:100", RUN_STREAMING, RUN_CONNECTING, false, 0, 0, -1, 800},
         {"b.2:900", "b.2:100", RUN_STREAMING, RUN_HALTED, true, 7000000, 3, 7000000, 800},
-        {"b.2:100", "b.2:900", RUN_STREAMING, RUN_CONNECTING, false, 0, 0, -1, 0}, /* the reader went back */
+        {"b.2:100", "b.2:900", RUN_STREAMING, RUN_CONNECTING, false, 0, 0, -1, -1}, /* the reader went back */
         {"b.2", ":5", RUN_STREAMING, RUN_STREAMING, false, 1, 0, 1, -1},
         {"b.2:9x", "b.2:-1", RUN_STREAMING, RUN_STREAMING, false, 1, 0, 1, -1},
     };
@@ -272,14 +313,67 @@ static void test_lag(void **state)
         d->state = cases[i].state;
         d->connected = cases[i].connected;
         d->lag_us = cases[i].lag_us;
-        d->queue_items = cases[i].queued;
+        queue_restart(&feeds[0][SIDE_RIGHT].queue);
+        put(&feeds[0][SIDE_RIGHT], cases[i].queued, 1);
         bool has_us = status_lag_us(l, SIDE_RIGHT, &us);
         bool has_bytes = status_lag_bytes(l, SIDE_RIGHT, &bytes);
         if (has_us != (cases[i].want_us >= 0) || (has_us && us != cases[i].want_us) ||
             has_bytes != (cases[i].want_bytes >= 0) || (has_bytes && (int64_t)bytes != cases[i].want_bytes))
             fail_msg("case %zu: %d %ld, %d %lu", i, has_us, (long)us, has_bytes, (unsigned long)bytes);
     }
-    status_free(s);
+    end(s);
+}
+
+/* The applier has nothing to do; is that all there is? The reader may be on its way to changes that the log holds. */
+static void test_lag_of_an_empty_queue(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *read, *applied, *log_end;
+        bool built, in_step;
+        int64_t busy_us;
+        int64_t least_us, most_us, want_bytes; /* -1: unknown */
+    } cases[] = {
+        {"b.2:900", "b.2:900", "", true, true, 0, 0, 0, 0},
+        {"b.2:900", "b.2:900", "", false, false, 0, -1, -1, -1},
+        /* at a start, with and without a backlog before where the log ended */
+        {"b.2:100", "b.2:100", "b.2:900", true, false, 0, -1, -1, 800},
+        {"b.2:700", "b.2:100", "b.2:900", true, false, 0, -1, -1, 800},
+        {"b.2:990", "b.2:100", "b.2:900", true, false, 0, -1, -1, 890},
+        {"", "b.2:100", "b.2:900", true, false, 0, -1, -1, -1},
+        {"b.2:100", "b.2:100", "b.3:900", true, false, 0, -1, -1, -1},
+        {"b.2:100", "b.2:100", "b.2:100", true, false, 0, -1, -1, -1},
+        {"b.2:100", "b.2:100", "", true, false, 0, -1, -1, -1},
+        /* it looks ahead */
+        {"b.2:900", "b.2:100", "", true, false, 0, -1, -1, 800},
+        /* it has something at hand: for a moment, as busy tables of others make it, and for longer */
+        {"b.2:900", "b.1:900", "", true, true, 5000, 0, 0, 0},
+        {"b.2:900", "b.2:100", "", true, true, 5000, 0, 0, 0},
+        {"b.2:900", "b.2:100", "", true, true, 2000000, 2000000, 60000000, 800},
+        {"b.2:900", "b.2:900", "", true, true, 2000000, 2000000, 60000000, -1},
+        {"b.2:900", "b.2:100", "", true, false, 2000000, -1, -1, 800},
+    };
+    struct status *s = started();
+    struct status_link *l = &s->links[0];
+    struct server_stats *auth = l->server[SIDE_LEFT];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t us = 0;
+        uint64_t bytes = 0;
+        stat_text_set(&auth->position, cases[i].read);
+        stat_text_set(&auth->log_end, cases[i].log_end);
+        stat_text_set(&l->direction[SIDE_LEFT].position, cases[i].applied);
+        l->feed[SIDE_LEFT] = cases[i].built ? &feeds[0][SIDE_LEFT] : NULL;
+        feeds[0][SIDE_LEFT].in_step = cases[i].in_step;
+        auth->busy_since_mono_us = cases[i].busy_us > 0 ? clock_mono().v - cases[i].busy_us : 0;
+        bool has_us = status_lag_us(l, SIDE_LEFT, &us);
+        bool has_bytes = status_lag_bytes(l, SIDE_LEFT, &bytes);
+        if (has_us != (cases[i].least_us >= 0) ||
+            (has_us && (us < cases[i].least_us || us > cases[i].most_us)) ||
+            has_bytes != (cases[i].want_bytes >= 0) || (has_bytes && (int64_t)bytes != cases[i].want_bytes))
+            fail_msg("case %zu: %d %ld, %d %lu", i, has_us, (long)us, has_bytes, (unsigned long)bytes);
+        assert_true(status_ready(s)); /* behind, but at work */
+    }
+    end(s);
 }
 
 /* A batch that hangs in its server tells nothing: the lag grows all the same. */
@@ -298,7 +392,7 @@ static void test_lag_grows(void **state)
     d->lag_at_mono_us = clock_mono().v + 3000000;
     assert_true(status_lag_us(&s->links[0], SIDE_LEFT, &us));
     assert_int_equal(us, 500);
-    status_free(s);
+    end(s);
 }
 
 static size_t count_reasons(struct status *s, bool want_ready, const char *first)
@@ -335,7 +429,7 @@ static void test_readyz(void **state)
     status_server(s, "auth")->state = RUN_CONNECTING;
     stat_text_set(&status_server(s, "auth")->reason, "lost connection (2013)");
     assert_int_equal(count_reasons(s, false, "server auth: connecting: lost connection (2013)"), 2);
-    status_free(s);
+    end(s);
 }
 
 /* Property: whatever a reason holds, the documents stay JSON and the text is there. */
@@ -361,7 +455,7 @@ static void test_hostile_texts(void **state)
         status_error_json(text, &error);
         json_decref(parse(&error));
     }
-    status_free(s);
+    end(s);
 }
 
 static size_t count_of(const char *text, const char *what)
@@ -392,11 +486,10 @@ static void test_metrics(void **state)
     left->updates = 41;
     left->conflicts_updated_at = 5;
     left->lag_us = 1250000;
-    left->echoes = 9;
+    feeds[0][SIDE_LEFT].echoes = 9;
     left->last_applied_wall_us = 1767607872345678;
-    s->links[0].stats.quarantined = 3;
-    s->links[1].direction[SIDE_LEFT].echoes = 4;
-    s->links[1].direction[SIDE_RIGHT].echoes = 6;
+    feeds[1][SIDE_LEFT].echoes = 4;
+    feeds[1][SIDE_RIGHT].echoes = 6;
     s->links[1].direction[SIDE_RIGHT].connected = false;
     stat_histogram_add(&left->apply, 400);
     stat_histogram_add(&left->apply, 2500); /* a bound belongs to its bucket */
@@ -419,7 +512,7 @@ static void test_metrics(void **state)
              "twinlog_conflicts_total{link=\"users\",direction=\"left_to_right\",reason=\"updated_at\"} 5");
     has_line(out.data, "twinlog_lag_seconds{link=\"users\",direction=\"left_to_right\"} 1.250000");
     has_line(out.data, "twinlog_lag_seconds{link=\"users\",direction=\"right_to_left\"} 0.000000");
-    has_line(out.data, "twinlog_quarantined_rows{link=\"users\"} 3");
+    has_line(out.data, "twinlog_quarantined_rows{link=\"users\"} 12");
     has_line(out.data, "twinlog_echoes_skipped_total{link=\"users\",server=\"auth\"} 9");
     has_line(out.data, "twinlog_echoes_skipped_total{link=\"lo\\\"op\\\\\\n\",server=\"customer\"} 10");
     has_line(out.data, "twinlog_applier_up{link=\"lo\\\"op\\\\\\n\",direction=\"right_to_left\"} 0");
@@ -479,7 +572,7 @@ static void test_metrics(void **state)
     metrics_text(s, NULL, &out);
     assert_null(strstr(out.data, "twinlog_resync_running"));
     buf_done(&out);
-    status_free(s);
+    end(s);
 }
 
 int main(void)
@@ -490,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_job),
         cmocka_unit_test(test_lag),
+        cmocka_unit_test(test_lag_of_an_empty_queue),
         cmocka_unit_test(test_lag_grows),
         cmocka_unit_test(test_readyz),
         cmocka_unit_test(test_hostile_texts),
