@@ -41,6 +41,8 @@ struct run {
     size_t ndescribed;
     size_t describe_fails; /* this call of all, the first being 1 */
     uint64_t end;          /* OF_THE_END: the sequence number */
+    size_t nlooks;         /* events behind which the first feed looked ahead */
+    size_t nparts;         /* behind which a group was open */
     bool keeps; /* what is missed while a feed looks ahead, so that the stream need not begin again */
 };
 
@@ -269,6 +271,10 @@ static bool run_all(struct run *r)
             buf_addf(&r->text, "error: %s\n", err.text);
             return true;
         }
+        r->nlooks += assemble_looks_ahead(r->assemble, 0);
+        r->nparts += assemble_in_group(r->assemble);
+        assert_false(moved && assemble_in_group(r->assemble));
+        assert_false(assemble_looks_ahead(r->assemble, 0) && assemble_is_level(r->assemble));
         if (moved)
             run_go_on(r);
     }
@@ -476,6 +482,7 @@ static void test_missed_rows_are_kept(void **state)
     (void)state;
     struct run plain = {.describes = true};
     bare_text(&plain, TYPES, 1);
+    assert_int_equal(plain.nlooks, 0);
     uint64_t end = assemble_pos(plain.assemble)->gtids[0].seq;
     for (int keeps = 0; keeps < 2; keeps++) {
         struct run r = {.describes = true, .definition = OF_THE_END, .end = end, .keeps = keeps};
@@ -485,6 +492,8 @@ static void test_missed_rows_are_kept(void **state)
         for (run_begin_all(&r); !run_all(&r); run_begin(&r))
             begun++;
         assert_int_equal(begun, keeps ? 1 : 2);
+        assert_true(r.nlooks > 0 && r.nparts > 0);
+        assert_false(assemble_looks_ahead(r.assemble, 0) || assemble_in_group(r.assemble));
         expect_same_changes(&plain, &r, (size_t)keeps);
         assert_true(assemble_is_level(r.assemble));
         assert_true(pos_equal(assemble_pos(r.assemble), assemble_pos(plain.assemble)));
