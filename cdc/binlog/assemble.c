@@ -153,16 +153,17 @@ struct assemble {
     bool calm; /* each served feed is level, looks not ahead and has nothing of the next group handed on */
 
     struct pos at;
-    struct pos from;   /* of this stream */
-    struct pos begin;  /* of the open group: server, file and offset */
-    struct pos behind; /* of a transaction: kept for its memory */
-    char *file;        /* that the stream is in; NULL: not known yet */
-    char *server;      /* whose it is */
-    bool by_file;      /* GTIDs, if there are any, are no part of positions */
-    bool level;        /* all served feeds are */
-    bool begin_again;  /* all that was to be found ahead has been */
-    struct kept kept;  /* from the group on from which feeds look ahead */
-    bool goes_back;    /* through what was kept: none of it is kept once more */
+    struct pos from;      /* of this stream */
+    struct pos begin;     /* of the open group: server, file and offset */
+    struct pos behind;    /* of a transaction: kept for its memory */
+    char *file;           /* that the stream is in; NULL: not known yet */
+    char *server;         /* whose it is */
+    bool by_file;         /* GTIDs, if there are any, are no part of positions */
+    bool level;           /* all served feeds are */
+    bool begin_again;     /* all that was to be found ahead has been */
+    struct kept kept;     /* from the group on from which feeds look ahead */
+    struct pos kept_from; /* where that begins, as `at` */
+    bool goes_back;       /* through what was kept: none of it is kept once more */
     uint64_t foreign_bytes;
     struct payload *payload;
     uint32_t payload_end; /* while events come out of one: the offset behind it */
@@ -291,6 +292,7 @@ void assemble_free(struct assemble *a)
     pos_done(&a->from);
     pos_done(&a->begin);
     pos_done(&a->behind);
+    pos_done(&a->kept_from);
     payload_free(a->payload);
     kept_done(&a->kept);
     free(a->file);
@@ -547,8 +549,10 @@ static void look_ahead(struct assemble *a)
         s->passed_over = true;
     }
     a->level = a->calm = false;
-    if (first)
-        kept_go_on(&a->kept, a->file);
+    if (!first || a->kept.on)
+        return;
+    kept_go_on(&a->kept, a->file);
+    pos_copy(&a->kept_from, &a->at);
 }
 
 static void look_no_further(struct source *s)
@@ -1474,7 +1478,7 @@ static void take_heartbeat(struct assemble *a, const struct event *e, bool *ret_
 {
     if (a->group.open || e->file.name_len == 0)
         return;
-    end_look_ahead(a, true);
+    end_look_ahead(a, !a->goes_back); /* what was the end then need not be the end now */
     if (a->begin_again)
         return;
     pos_set_server(&a->at, a->server);
@@ -1556,6 +1560,16 @@ static void keep(struct assemble *a, const struct event *e, const uint8_t *data,
     kept_add(&a->kept, data, len);
 }
 
+/* What is kept begins there, which may be before the least of all places: they need not be in the order of this log, and a
+ * feed may have left while it looked ahead. A feed that were level too early would get groups twice. */
+static void start_at_kept(struct assemble *a)
+{
+    pos_copy(&a->at, &a->kept_from);
+    for (size_t i = 0; i < a->nsources; i++)
+        a->sources[i].level = false;
+    look_level(a);
+}
+
 /* What was to be found ahead has been: once more from where it was missed. No group is open. */
 static bool go_back(struct assemble *a, bool *ret_moved, struct err *err)
 {
@@ -1567,6 +1581,7 @@ static bool go_back(struct assemble *a, bool *ret_moved, struct err *err)
         return err_set(err, ERR_STOPPED, 0, "the stream has to begin again, with a known definition");
     kept_move(&a->kept, &kept);
     rewind_places(a);
+    start_at_kept(a);
     free(a->file);
     a->file = kept.file;
     kept.file = NULL;
