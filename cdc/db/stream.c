@@ -621,16 +621,23 @@ static bool check_event(struct stream *s, const uint8_t *event, size_t *len, str
 /* ---- What has been received ----
  *
  * The library reads ahead, 16 KiB at a time. A packet: length u24, number u8, and as many bytes. What is compressed on its
- * way stands elsewhere, and counts as not received.
+ * way stands elsewhere, and counts as not received. So does all that a library of another series has, which may have other
+ * structures than those we were built with.
  */
 
 enum { PACKET_HEADER_BYTES = 4, PACKET_LEN_MAX = 0xffffff };
 
+static bool is_our_library(void)
+{
+    return mysql_get_client_version() / 100 == MARIADB_PACKAGE_VERSION_ID / 100;
+}
+
 static bool has_received(const MYSQL *m, size_t *ret_len)
 {
-    const MARIADB_PVIO *io = m != NULL && !m->net.compress ? m->net.pvio : NULL;
+    const MARIADB_PVIO *io = m != NULL && is_our_library() && !m->net.compress ? m->net.pvio : NULL;
 
-    if (io == NULL || io->cache == NULL)
+    if (io == NULL || io->cache == NULL || io->cache_size > PVIO_READ_AHEAD_CACHE_SIZE ||
+        io->cache_pos < io->cache || io->cache_pos > io->cache + io->cache_size)
         return false;
     size_t left = (size_t)(io->cache + io->cache_size - io->cache_pos);
 
