@@ -73,6 +73,7 @@ struct applier {
     mono_us failed_at;
     uint32_t tries; /* since then */
     mono_us last_ping, last_stored, last_obstacles, idle_since;
+    uint32_t next_part_within_ms;
     size_t obstacles_left; /* keys in quarantine that were not tried since rows were last written */
     struct refusals refusals;
     bool anew; /* the next opening begins where the log ends */
@@ -422,8 +423,10 @@ static bool next_part(void *arg, size_t n, struct tx *const **ret_txs)
         bytes += tx_bytes(a->txs[i]);
     if (n == a->ntxs) {
         if (bytes >= NEXT_PARTS_BYTES ||
-            queue_peek(&a->o.feed->queue, n, NEXT_PART_WITHIN_MS, &item) != QUEUE_OK)
+            queue_peek(&a->o.feed->queue, n, a->next_part_within_ms, &item) != QUEUE_OK) {
+            a->next_part_within_ms = 0; /* of many refused rows one waits */
             return false;
+        }
         take(a, item);
     }
     *ret_txs = a->txs;
@@ -471,6 +474,7 @@ static bool apply_taken(struct applier *a, struct err *err)
     show_lag(a);
     if (!promise_resync(a, n, err))
         return false;
+    a->next_part_within_ms = NEXT_PART_WITHIN_MS;
     bool ok = apply_txs(&a->apply, a->txs, &n, err);
 
     count_lanes(a, failed);

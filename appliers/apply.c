@@ -810,16 +810,14 @@ static bool gives_up(const struct link *link, enum side peer, const struct tx *t
 static bool make_longer(const struct part *p, struct tx *const **txs, size_t *ntxs)
 {
     const struct apply *a = p->batch->a;
-    struct tx *const *more = *txs;
     size_t n = *ntxs;
 
     if (a->next_part == NULL || !quarantine_is_duplicate(p->err.code) || p->err.index >= p->nwrites)
         return false;
     const struct value *wanted = p->writes[p->err.index].after;
 
-    while (wanted != NULL && more[n - 1]->rows_done > 0 && a->next_part(a->next_part_arg, n, &more)) {
-        *txs = more; /* the array may have moved */
-        if (gives_up(a->link, side_peer(a->from), more[n++], wanted)) {
+    while (wanted != NULL && (*txs)[n - 1]->rows_done > 0 && a->next_part(a->next_part_arg, n, txs)) {
+        if (gives_up(a->link, side_peer(a->from), (*txs)[n++], wanted)) {
             *ntxs = n;
             return true;
         }

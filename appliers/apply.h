@@ -42,7 +42,7 @@ struct apply {
     bool (*on_gap)(void *arg, struct apply *a, enum side from, const char *why, struct err *err);
     void *on_gap_arg;
     /* The last of n transactions is a part, and what it needs may stand in the next one: *ret_txs are n + 1. False: there is
-     * none at hand, or more of them would be too many. No gate is held. NULL: likewise. */
+     * none at hand, or more of them would be too many; the array may have moved all the same, and *ret_txs tells where to. No gate is held. NULL: likewise. */
     bool (*next_part)(void *arg, size_t n, struct tx *const **ret_txs);
     void *next_part_arg;
 

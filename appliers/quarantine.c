@@ -272,6 +272,13 @@ bool quarantine_source(struct quarantine *q, const struct key *k, enum side *ret
     return e != NULL;
 }
 
+bool quarantine_waits_for(struct quarantine *q, const struct key *k, enum side source)
+{
+    enum side waits;
+
+    return quarantine_source(q, k, &waits) && waits == source;
+}
+
 size_t quarantine_count(const struct quarantine *q) { return q->count; }
 
 /* ---- When ---- */

@@ -42,6 +42,8 @@ void quarantine_clear(struct quarantine *q);
 bool quarantine_has(struct quarantine *q, const struct key *k);
 /* The side whose row waits. False if the key does not. */
 bool quarantine_source(struct quarantine *q, const struct key *k, enum side *ret_source);
+/* Does the key wait for its row of this side? */
+bool quarantine_waits_for(struct quarantine *q, const struct key *k, enum side source);
 size_t quarantine_count(const struct quarantine *q);
 
 /* Copies, in the arena, of at most max keys whose time has come; returns how many. They are not due again until

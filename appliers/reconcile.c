@@ -258,7 +258,8 @@ bool reconcile_quarantine(struct apply *a, const struct key *key, enum side sour
     };
     bool ok = true;
 
-    if (a->link->max_quarantined > 0 && quarantine_count(q) >= a->link->max_quarantined)
+    if (a->link->max_quarantined > 0 && quarantine_count(q) >= a->link->max_quarantined &&
+        !quarantine_has(q, key))
         return err_set(
             err, ERR_HALT, why->code,
             "%zu keys wait in quarantine already (limits.quarantine_keys), and one more is refused: %s",
@@ -292,8 +293,8 @@ static bool reconcile_each(struct apply *a, const struct key *keys, size_t nkeys
             *err = why;
             return false;
         }
-        /* That one waits already need not be written again. */
-        if (half == NULL && link_sync_is_quarantined(a->sync, &keys[i])) {
+        /* That one waits already need not be written again, but for whose row it does. */
+        if (half == NULL && quarantine_waits_for(link_sync_quarantine(a->sync), &keys[i], source)) {
             struct quarantine_entry e = {.key = keys[i], .source = source, .code = why.code, .why = why.text};
 
             quarantine_refused(link_sync_quarantine(a->sync), &e, clock_wall());

@@ -180,14 +180,6 @@ static struct looked *look_add(struct look *l, const struct key *k, const struct
     return k2;
 }
 
-/* In quarantine, for its row of that side. */
-static bool is_waiting(const struct resync *r, const struct key *key, enum side side)
-{
-    enum side waits;
-
-    return quarantine_source(link_sync_quarantine(r->apply.sync), key, &waits) && waits == side;
-}
-
 static enum verdict judge(const struct resync *r, const struct looked *k)
 {
     const struct link *link = r->apply.link;
@@ -209,7 +201,10 @@ static enum verdict judge(const struct resync *r, const struct looked *k)
     if (c->meets_peer && c->is_own && !c->has_gaps)
         return ON_ITS_WAY;
     /* Of a key in quarantine the stream passes over what its own side has written, and it is tried again then. */
-    return is_waiting(r, &k->key, left->any ? SIDE_LEFT : SIDE_RIGHT) ? ON_ITS_WAY : DOUBTFUL;
+    bool waits = quarantine_waits_for(link_sync_quarantine(r->apply.sync), &k->key,
+                                      left->any ? SIDE_LEFT : SIDE_RIGHT);
+
+    return waits ? ON_ITS_WAY : DOUBTFUL;
 }
 
 /* ---- Keys that a server may take for the same ---- */
@@ -847,7 +842,7 @@ static bool refuse(struct resync *r, const struct key *key, const struct err *wh
 {
     struct apply *a = &r->apply;
 
-    if (!link_sync_is_quarantined(a->sync, key)) {
+    if (!quarantine_waits_for(link_sync_quarantine(a->sync), key, r->source)) {
         bool ok = reconcile_quarantine(a, key, r->source, why, NULL, 0, err);
 
         r->counts.quarantined += ok;
@@ -881,13 +876,15 @@ static uint64_t conflicts_so_far(const struct direction_stats *s)
            s->conflicts_force;
 }
 
-/* Both sides may have written: rule 4. */
+/* Both sides may have written: rule 4. Of keys that wait in quarantine the other side has; but where a server may take keys
+ * for one another, their own changes may be those of others. */
 static bool reconcile_doubtful(struct resync *r, const struct key *keys, size_t nkeys, struct err *err)
 {
     uint64_t conflicts = conflicts_so_far(r->apply.stats);
     uint64_t written = r->apply.reconciled, refused = r->apply.refused;
-    const struct reconcile_reason retry = {.why = RECONCILE_RETRY};
-    bool ok = reconcile_keys(&r->apply, keys, nkeys, UINT64_MAX, &retry, err);
+    const struct reconcile_reason reason = {.why = r->apply.link->loose_keys ? RECONCILE_RETRY
+                                                                             : RECONCILE_CONFLICT};
+    bool ok = reconcile_keys(&r->apply, keys, nkeys, UINT64_MAX, &reason, err);
 
     r->counts.written += r->apply.reconciled - written;
     r->counts.quarantined += r->apply.refused - refused;

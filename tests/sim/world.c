@@ -136,7 +136,10 @@ static uint64_t sync_hash(const struct world *w, int link, uint64_t last, bool s
     for (size_t k = 0; k < w->nkeys; k++) {
         struct key key = key_value(k);
 
-        h = mix(h, link_sync_is_quarantined(s, &key));
+        enum side waits = SIDE_LEFT;
+        bool quarantined = quarantine_source(link_sync_quarantine(s), &key, &waits);
+
+        h = mix(h, quarantined ? 1U + (unsigned)waits : 0U);
     }
     h = mix(h, last - link_sync_last_id(s));
     h = mix(h, link_sync_may_enter(s, GATE_BOTH));
@@ -419,7 +422,7 @@ static bool mem_write(struct store *s, const struct store_write *w, struct err *
         m->drop[m->ndrop++] = w->drop_markers[i];
     m->purge = w->purge_markers;
     for (size_t i = 0; i < w->nquarantine; i++)
-        m->quarantine[key_number(&w->quarantine[i].key)] = true;
+        m->quarantine[key_number(&w->quarantine[i].key)] = (uint8_t)(1 + w->quarantine[i].source);
     for (size_t i = 0; i < w->nrelease; i++)
         m->release[key_number(&w->release[i])] = true;
     bool locked[MAX_KEYS];
@@ -459,7 +462,7 @@ static void log_add(struct sim_table *t, const struct sim_entry *e)
 static void commit_control(const struct mem_store *m)
 {
     struct sim_markers *markers = &m->table->markers[m->link];
-    bool *quarantined = m->table->quarantined[m->link];
+    uint8_t *quarantined = m->table->quarantined[m->link];
 
     if (m->moves_checkpoint)
         m->table->checkpoint[m->link] = m->checkpoint;
@@ -469,7 +472,7 @@ static void commit_control(const struct mem_store *m)
     for (size_t i = 0; i < m->nnew_markers; i++)
         add_marker(markers, m->new_markers[i].id, m->new_markers[i].key);
     for (size_t k = 0; k < MAX_KEYS; k++)
-        quarantined[k] = (quarantined[k] || m->quarantine[k]) && !m->release[k];
+        quarantined[k] = m->release[k] ? 0 : m->quarantine[k] != 0 ? m->quarantine[k] : quarantined[k];
 }
 
 static bool mem_commit(struct store *s, struct err *err)
@@ -552,8 +555,9 @@ static bool mem_load(struct store *s, struct store_state *ret_state, struct aren
     }
     for (size_t k = 0; k < m->actor->world->nkeys; k++)
         if (m->table->quarantined[m->link][k]) {
-            ret_state->quarantined[ret_state->nquarantined++].key = key_value(k);
-            saw(m->actor, k);
+            ret_state->quarantined[ret_state->nquarantined++] = (struct quarantine_entry){
+                .key = key_value(k), .source = (enum side)(m->table->quarantined[m->link][k] - 1)};
+            saw(m->actor, mix(k, m->table->quarantined[m->link][k]));
         }
     return true;
 }

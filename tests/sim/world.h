@@ -76,9 +76,9 @@ struct sim_table {
     /* by link: the control tables beside this table */
     struct sim_checkpoint checkpoint[MAX_LINKS];
     struct sim_lane lane[MAX_LINKS][SIM_LANES];
-    bool quarantined[MAX_LINKS][MAX_KEYS];
-    uint64_t last_marker[MAX_LINKS]; /* that stands in the log */
-    bool refuses;                    /* rows with REFUSED_VALUE */
+    uint8_t quarantined[MAX_LINKS][MAX_KEYS]; /* 0: it is not; else 1 + the side whose row waits */
+    uint64_t last_marker[MAX_LINKS];          /* that stands in the log */
+    bool refuses;                             /* rows with REFUSED_VALUE */
     struct sim_markers markers[MAX_LINKS];
 };
 
@@ -104,7 +104,8 @@ struct mem_store { /* one connection */
     struct sim_marker new_markers[MAX_NEW_MARKERS];
     size_t nnew_markers;
     uint64_t drop[MAX_KEYS], ndrop, purge;
-    bool quarantine[MAX_KEYS], release[MAX_KEYS];
+    uint8_t quarantine[MAX_KEYS]; /* as sim_table.quarantined */
+    bool release[MAX_KEYS];
 };
 
 enum sim_task { TASK_OPEN, TASK_BATCH, TASK_SKIP, TASK_QUARANTINE, TASK_RESYNC };

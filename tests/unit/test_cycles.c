@@ -27,7 +27,8 @@ static size_t nrows;
 
 static struct value text(const char *s)
 {
-    return s != NULL ? (struct value){s, (uint32_t)strlen(s), VALUE_SET} : (struct value){NULL, 0, VALUE_NULL};
+    return s != NULL ? (struct value){s, (uint32_t)strlen(s), VALUE_SET}
+                     : (struct value){NULL, 0, VALUE_NULL};
 }
 
 static const struct value *row_of(size_t at, const char *mail, const char *nick)
