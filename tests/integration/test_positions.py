@@ -66,6 +66,8 @@ def test_a_reset_log_that_has_come_as_far_is_another_log(twin, elsewhere):
     server = twin.servers["left"]
     before = server.gtid()
     server.reset_log()
+    # So long that no place of the old log is one of the new log by chance, with as many transactions before it.
+    server.sql(f"CREATE DATABASE elsewhere /* {'long ' * 20000} */")
     twin.update("left", 1, name="behind the reset")
     twin.delete("right", 2)
     log_something(twin, 60)
