@@ -16,18 +16,18 @@ def test_the_migrations_keep_the_rows_and_may_be_repeated(twin):
     for side in SIDES:
         server, table = twin.servers[side], twin.link.table(side)
         server.sql(f"DROP TABLE {table}")
-        server.script(sql_file(SEED[side][0]))
+        server.client(sql_file(SEED[side][0]))
         assert not SYNC_COLUMNS & {name for name, _ in columns(server, table)}
         twin.insert(side, 1, created_at="2020-02-02 02:02:02.2")
         twin.insert(side, 2, created_at="2020-02-02 02:02:02.2")
         before = server.rows(f"SELECT * FROM {table}")
         for _ in range(3):
-            server.script(sql_file(SEED[side][1]))
+            server.client(sql_file(SEED[side][1]))
             after = server.rows(f"SELECT * FROM {table}")
             assert [row[:len(before[0])] for row in after] == list(before)
             assert SYNC_COLUMNS <= {name for name, _ in columns(server, table)}
         server.sql(f"UPDATE {table} SET sync_version = 7, updated_at = '2021-01-01 00:00:00' WHERE id = 1")
-        server.script(sql_file(SEED[side][1]))
+        server.client(sql_file(SEED[side][1]))
         assert server.value(f"SELECT sync_version FROM {table} WHERE id = 1") == 7
         server.sql(f"UPDATE {table} SET updated_at = '2021-01-01 00:00:00'")
     twin.start()
@@ -42,7 +42,7 @@ def test_a_table_with_some_of_the_sync_columns(twin):
         server, table = twin.servers[side], twin.link.table(side)
         expected = columns(server, table)
         server.sql(f"ALTER TABLE {table} DROP COLUMN updated_at")
-        server.script(sql_file(SEED[side][1]))
+        server.client(sql_file(SEED[side][1]))
         assert sorted(columns(server, table)) == sorted(expected)
 
 
@@ -51,7 +51,7 @@ def test_all_files_may_be_repeated_while_the_daemon_runs(running):
     running.settle()
     for side in SIDES:
         for name in (*SEED[side], "grants.sql"):
-            running.servers[side].script(sql_file(name))
+            running.servers[side].client(sql_file(name))
     running.update("right", 1, name="goes on")
     running.settle()
     assert running.names(1) == ("goes on", "goes on")
