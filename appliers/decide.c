@@ -17,13 +17,14 @@ bool decide_same(const struct link *link, const struct value *left, const struct
 
 static struct winner_row winner_row_of(const struct link *link, const struct value *row)
 {
-    struct winner_row w = {INT64_MIN, INT64_MIN};
-    int64_t n;
+    struct winner_row w = {VALUE_INT_NONE, INT64_MIN};
+    value_int version;
+    int64_t us;
 
-    if (value_to_int64(&row[link_version_field(link)], &n))
-        w.version = n;
-    if (value_to_us(&row[link_updated_field(link)], &n))
-        w.updated_us = n;
+    if (value_to_int(&row[link_version_field(link)], &version))
+        w.version = version;
+    if (value_to_us(&row[link_updated_field(link)], &us))
+        w.updated_us = us;
     return w;
 }
 
@@ -85,7 +86,7 @@ struct decision decide_drift(const struct link *link, const struct job_order *or
 static struct conflict_row conflict_row_of(const struct link *link, const struct value *row)
 {
     if (row == NULL)
-        return (struct conflict_row){false, INT64_MIN, INT64_MIN};
+        return (struct conflict_row){false, VALUE_INT_NONE, INT64_MIN};
     struct winner_row w = winner_row_of(link, row);
 
     return (struct conflict_row){true, w.version, w.updated_us};

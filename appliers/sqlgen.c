@@ -1242,6 +1242,13 @@ void sqlgen_load_conflicts(const char *state_db, const struct link *link, enum s
     buf_addf(out, " ORDER BY id DESC LIMIT %zu", max);
 }
 
+static void add_version_or_null(value_int n, struct buf *out)
+{
+    char text[VALUE_INT_TEXT];
+
+    buf_addf(out, ",%s", n == VALUE_INT_NONE ? "NULL" : value_int_text(n, text));
+}
+
 static void add_number_or_null(int64_t n, struct buf *out)
 {
     if (n == INT64_MIN)
@@ -1268,7 +1275,7 @@ void sqlgen_conflicts(const char *state_db, const struct link *link, enum side s
                  side_name(r->winner));
         for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++) {
             buf_addf(out, ",%d", r->row[s].present);
-            add_number_or_null(r->row[s].version, out);
+            add_version_or_null(r->row[s].version, out);
             add_number_or_null(r->row[s].updated_us, out);
         }
         buf_addc(out, ',');

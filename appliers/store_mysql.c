@@ -1171,6 +1171,17 @@ static int64_t signed_or_none(const struct db_result *r, size_t column)
     return text != NULL ? strtoll(text, NULL, 10) : INT64_MIN;
 }
 
+static value_int version_or_none(const struct db_result *r, size_t column)
+{
+    size_t len;
+    const char *text = db_result_get(r, column, &len);
+    value_int ret;
+
+    return text != NULL && value_to_int(&(struct value){text, (uint32_t)len, VALUE_SET}, &ret)
+               ? ret
+               : VALUE_INT_NONE;
+}
+
 /* The first five columns of a checkpoint, or a lane. */
 static bool read_place(const struct db_result *r, struct pos *pos, uint64_t *ret_rows_done, struct err *err)
 {
@@ -1423,7 +1434,7 @@ bool store_mysql_load_conflicts(struct store *s, struct conflicts *to, struct er
         };
 
         for (size_t i = 0; i < 2; i++)
-            c.row[i] = (struct conflict_row){number_of(r, 6 + 3 * i) != 0, signed_or_none(r, 7 + 3 * i),
+            c.row[i] = (struct conflict_row){number_of(r, 6 + 3 * i) != 0, version_or_none(r, 7 + 3 * i),
                                              signed_or_none(r, 8 + 3 * i)};
         records[n++] = c;
     }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "cdc/model/side.h"
+#include "cdc/model/value.h"
 
 struct winner_rule {
     enum side authority;     /* wins a full tie */
@@ -19,7 +20,7 @@ struct winner_rule {
 enum winner_why { WINNER_DELETE, WINNER_VERSION, WINNER_UPDATED_AT, WINNER_AUTHORITY };
 
 struct winner_row {     /* NULL stands for an absent row */
-    int64_t version;    /* sync_version; INT64_MIN where it is NULL */
+    value_int version;  /* sync_version; VALUE_INT_NONE where it is NULL */
     int64_t updated_us; /* updated_at, UTC, microseconds since 1970; INT64_MIN where it is NULL */
 };
 

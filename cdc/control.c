@@ -8,7 +8,8 @@
  *   ) ENGINE = InnoDB;
  *
  * A table that is not there is made as it stands. One that a former version
- * made gets the columns that came since, and its ENUMs the labels. Nothing is ever dropped.
+ * made gets the columns that came since, its ENUMs the labels, and its numbers the room of a DECIMAL. Nothing is ever
+ * dropped.
  */
 #include "cdc/control.h"
 
@@ -136,6 +137,16 @@ static bool has_labels(const struct buf *columns, const char *table, const char 
     return *was == ')';
 }
 
+/* "name DECIMAL(20,0) ...": has the column that is there this room? */
+static bool has_room(const struct buf *columns, const char *table, const char *column, const struct line *l)
+{
+    char name[2 * MAX_NAME + 16];
+    if (memmem(l->text, l->len, " DECIMAL(", 9) == NULL)
+        return true;
+    snprintf(name, sizeof(name), "\n%s.%s\nbigint", table, column);
+    return strstr(columns->data, name) == NULL;
+}
+
 /* ---- The plan ---- */
 
 /* Takes what is in sql. */
@@ -216,7 +227,7 @@ bool control_plan_make(struct dbconn *server, const char *state_database, struct
             copy_word(l.text + 2, column);
             if (!has_column(&columns, table, column))
                 add_column(&plan, state_database, table, column, "ADD", &l);
-            else if (!has_labels(&columns, table, column, &l))
+            else if (!has_labels(&columns, table, column, &l) || !has_room(&columns, table, column, &l))
                 add_column(&plan, state_database, table, column, "MODIFY", &l);
         }
     }

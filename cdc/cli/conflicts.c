@@ -27,8 +27,8 @@ static const char *version_text(json_t *row, char *out, size_t size)
     json_t *version = json_object_get(row, "version");
     if (json_is_integer(version))
         snprintf(out, size, "%" JSON_INTEGER_FORMAT, json_integer_value(version));
-    else
-        snprintf(out, size, "-");
+    else /* above 2^63 - 1 it comes as a string */
+        snprintf(out, size, "%s", json_is_string(version) ? json_string_value(version) : "-");
     return out;
 }
 

@@ -15,6 +15,7 @@
 
 #include "cdc/base/clock.h"
 #include "cdc/model/side.h"
+#include "cdc/model/value.h"
 
 /* ---- Resync jobs ---- */
 
@@ -73,7 +74,7 @@ struct waiting_key {
 
 struct conflict_row {
     bool present;
-    int64_t version;    /* INT64_MIN: NULL or absent */
+    value_int version;  /* VALUE_INT_NONE: NULL or absent */
     int64_t updated_us; /* UTC, since 1970; INT64_MIN likewise */
 };
 

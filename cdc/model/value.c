@@ -1,5 +1,7 @@
 #include "cdc/model/value.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 bool value_equal(const struct value *a, const struct value *b)
@@ -12,7 +14,7 @@ bool value_equal(const struct value *a, const struct value *b)
     return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
-bool value_to_int64(const struct value *v, int64_t *ret_number)
+bool value_to_int(const struct value *v, value_int *ret_number)
 {
     if (v->state != VALUE_SET || v->len == 0)
         return false;
@@ -24,17 +26,33 @@ bool value_to_int64(const struct value *v, int64_t *ret_number)
     if (i == v->len)
         return false;
 
-    const uint64_t max = negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
+    const uint64_t max = negative ? (uint64_t)INT64_MAX + 1 : UINT64_MAX;
     uint64_t n = 0;
     for (; i < v->len; i++) {
         if (v->data[i] < '0' || v->data[i] > '9')
             return false;
         uint64_t digit = (uint64_t)(v->data[i] - '0');
-        if (n > (max - digit) / 10)
+        if (n > max / 10 || n * 10 > max - digit)
             return false;
         n = n * 10 + digit;
     }
-    *ret_number = negative ? (n == max ? INT64_MIN : -(int64_t)n) : (int64_t)n;
+    *ret_number = negative ? -(value_int)n : (value_int)n;
+    return true;
+}
+
+const char *value_int_text(value_int n, char out[VALUE_INT_TEXT])
+{
+    snprintf(out, VALUE_INT_TEXT, "%s%" PRIu64, n < 0 ? "-" : "", (uint64_t)(n < 0 ? -n : n));
+    return out;
+}
+
+bool value_to_int64(const struct value *v, int64_t *ret_number)
+{
+    value_int n;
+
+    if (!value_to_int(v, &n) || n > INT64_MAX)
+        return false;
+    *ret_number = (int64_t)n;
     return true;
 }
 

@@ -24,6 +24,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* An integer column's number, all of BIGINT and of BIGINT UNSIGNED; VALUE_INT_NONE is below each of them. */
+__extension__ typedef __int128 value_int;
+#define VALUE_INT_NONE (-((value_int)1 << 64))
+enum { VALUE_INT_TEXT = 24 }; /* bytes of its text, with the NUL */
+
 enum value_state {
     VALUE_NULL,
     VALUE_SET,
@@ -39,7 +44,11 @@ struct value {
 };
 
 bool value_equal(const struct value *a, const struct value *b); /* NULL equals NULL */
-/* Canonical integer text; false if it is NULL, not a number or out of range. */
+/* Canonical integer text; false if it is NULL, not a number or out of range: -2^63 to 2^64 - 1. */
+bool value_to_int(const struct value *v, value_int *ret_number);
+/* In decimal digits; returns out. n is no VALUE_INT_NONE. */
+const char *value_int_text(value_int n, char out[VALUE_INT_TEXT]);
+/* Likewise, -2^63 to 2^63 - 1. */
 bool value_to_int64(const struct value *v, int64_t *ret_number);
 /* Canonical DATETIME or TIMESTAMP text -> microseconds since 1970 (UTC); false
  * if NULL, not one, or a zero date. */

@@ -88,12 +88,20 @@ json_t *document_waiting_key(const struct waiting_key *k)
     return o;
 }
 
+/* A JSON integer as far as parsers hold one in 64 bits with a sign, its digits as a string above. */
+static json_t *version_or_null(value_int n)
+{
+    char text[VALUE_INT_TEXT];
+    if (n == VALUE_INT_NONE)
+        return json_null();
+    return n <= INT64_MAX ? json_integer((json_int_t)n) : json_string(value_int_text(n, text));
+}
+
 static json_t *row_json(const struct conflict_row *r)
 {
     json_t *o = json_object();
-    bool has_version = r->present && r->version != INT64_MIN;
     json_object_set_new(o, "present", json_boolean(r->present));
-    json_object_set_new(o, "version", has_version ? json_integer((json_int_t)r->version) : json_null());
+    json_object_set_new(o, "version", version_or_null(r->present ? r->version : VALUE_INT_NONE));
     json_object_set_new(o, "updated_at", micros_or_null(r->present ? r->updated_us : INT64_MIN));
     return o;
 }

@@ -224,3 +224,23 @@ def test_a_refused_row_is_no_conflict(running, winner):
     assert running.daemon.conflicts() == []
     assert running.names(1) == ("short", "short")
     assert running.row(PEER[winner], 1) is not None
+
+
+def test_a_version_above_what_a_signed_number_holds(twin):
+    part(twin, [1])
+    for side in SIDES:  # as a former version made the table
+        twin.sql(side, "ALTER TABLE twinlog.conflict MODIFY left_version BIGINT NULL, MODIFY right_version BIGINT NULL")
+    assert twin.daemon.command("init")[0] == 0
+    twin.update("right", 1, name="winner", raise_version=False, sync_version=2**64 - 1, updated_at=EARLIER)
+    twin.update("left", 1, name="loser", raise_version=False, sync_version=2**63, updated_at=LATER)
+    meet(twin)
+    assert twin.names(1) == ("winner", "winner")
+    for _ in range(2):  # as it was met, and as it was stored
+        [c] = twin.daemon.conflicts()
+        assert (c["rule"], c["winner"]) == ("version", "right")
+        assert c["left"]["version"] == str(2**63) and c["right"]["version"] == str(2**64 - 1)
+        code, text = twin.daemon.command("conflicts", "list")
+        assert code == 0 and f"version {2**63}" in text and f"version {2**64 - 1}" in text, text
+        twin.daemon.stop()
+        twin.daemon.start()
+        twin.settle()

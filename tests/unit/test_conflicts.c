@@ -31,7 +31,7 @@ static void add(struct conflicts *c, uint64_t id, const char *columns)
         .met = MET_RIGHT_TO_LEFT,
         .rule = RULE_UPDATED_AT,
         .winner = SIDE_RIGHT,
-        .row = {{true, 1, 2}, {false, INT64_MIN, INT64_MIN}},
+        .row = {{true, 1, 2}, {false, VALUE_INT_NONE, INT64_MIN}},
         .columns = columns,
     };
 

@@ -54,7 +54,10 @@ static const struct value *fill(struct value row[NFIELDS], const struct state_of
 
 static const struct state_of_row ABSENT = {false, NULL, NULL}, V1 = {true, "1", T1},
                                  V1_LATER = {true, "1", T2}, V2 = {true, "2", T1},
-                                 NO_VERSION = {true, NULL, T2}, NO_TIME = {true, "1", NULL};
+                                 NO_VERSION = {true, NULL, T2},
+                                 BELOW_ZERO = {true, "-9223372036854775808", T1},
+                                 HALF = {true, "9223372036854775808", T1},
+                                 MOST = {true, "18446744073709551615", T1}, NO_TIME = {true, "1", NULL};
 
 static const struct job_order
     BOTH = {0},
@@ -89,6 +92,10 @@ static void test_a_conflict_is_decided_by_the_rule_or_by_force(void **state)
         /* No resync runs: the rule. */
         {NULL, &V1, &V2, L, false, R, true, RULE_VERSION},
         {NULL, &V2, &V1_LATER, R, false, L, true, RULE_VERSION},
+        {NULL, &HALF, &V2, R, false, L, true, RULE_VERSION},
+        {NULL, &HALF, &MOST, L, false, R, true, RULE_VERSION},
+        {NULL, &MOST, &BELOW_ZERO, R, false, L, true, RULE_VERSION},
+        {NULL, &NO_VERSION, &BELOW_ZERO, L, false, R, true, RULE_VERSION},
         {NULL, &V1, &V1_LATER, L, false, R, true, RULE_UPDATED_AT},
         {NULL, &V1, &V1, L, false, L, true, RULE_AUTHORITY},
         {NULL, &V1, &V1, R, false, R, true, RULE_AUTHORITY},
@@ -265,7 +272,7 @@ static void test_a_record_names_what_differed(void **state)
     decide_record(&link_of_test, &key, left, right, MET_LEFT_TO_RIGHT,
                   &(struct decision){SIDE_RIGHT, true, RULE_VERSION}, &arena, &r);
     assert_string_equal(r.columns, "ver,upd");
-    assert_true(r.row[SIDE_RIGHT].version == INT64_MIN);
+    assert_true(r.row[SIDE_RIGHT].version == VALUE_INT_NONE);
     assert_true(r.row[SIDE_RIGHT].updated_us == INT64_MIN);
     assert_int_equal(r.winner, SIDE_RIGHT);
 
@@ -274,7 +281,7 @@ static void test_a_record_names_what_differed(void **state)
                       MET_RIGHT_TO_LEFT, &(struct decision){SIDE_LEFT, true, RULE_DELETE}, &arena, &r);
         assert_string_equal(r.columns, "");
         assert_false(r.row[s].present);
-        assert_true(r.row[s].version == INT64_MIN && r.row[s].updated_us == INT64_MIN);
+        assert_true(r.row[s].version == VALUE_INT_NONE && r.row[s].updated_us == INT64_MIN);
         assert_true(r.row[1 - s].present);
         assert_int_equal(r.row[1 - s].version, 2);
     }

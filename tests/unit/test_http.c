@@ -129,7 +129,7 @@ static const struct conflict a_conflict = {
     .met = "left_to_right",
     .rule = "updated_at",
     .winner = SIDE_RIGHT,
-    .row = {{true, 7, 1767607872000042}, {true, INT64_MIN, INT64_MIN}},
+    .row = {{true, 7, 1767607872000042}, {true, VALUE_INT_NONE, INT64_MIN}},
     .columns = "name,email_encrypted",
 };
 static const struct conflict a_delete = {

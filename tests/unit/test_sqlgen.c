@@ -1045,14 +1045,14 @@ static void test_conflict_table(void **state)
          .met = MET_RESYNC,
          .rule = RULE_DELETE,
          .winner = SIDE_RIGHT,
-         .row = {{false, INT64_MIN, INT64_MIN}, {true, -1, 1767607872000001}},
+         .row = {{false, VALUE_INT_NONE, INT64_MIN}, {true, -1, 1767607872000001}},
          .columns = ""},
         {.id = 8,
          .key = {"a", 1},
          .met = MET_LEFT_TO_RIGHT,
          .rule = RULE_VERSION,
          .winner = SIDE_LEFT,
-         .row = {{true, 2, INT64_MIN}, {true, INT64_MIN, 0}},
+         .row = {{true, UINT64_MAX, INT64_MIN}, {true, VALUE_INT_NONE, 0}},
          .columns = "na'me,stra\xc3\x9f,x"},
     };
 
@@ -1064,7 +1064,8 @@ static void test_conflict_table(void **state)
         "left_updated,right_present,right_version,right_updated,differing) VALUES "
         "('us''ers','left',7,x'0127','resync','delete_vs_update','right',0,NULL,NULL,1,-1,1767607872000001,''"
         "),"
-        "('us''ers','left',8,x'61','left_to_right','version','left',1,2,NULL,1,NULL,0,'na''me,stra??,x')");
+        "('us''ers','left',8,x'61','left_to_right','version','left',1,18446744073709551615,NULL,1,NULL,0,'na'"
+        "'me,stra??,x')");
     buf_clear(&out);
     sqlgen_last_conflict("twin", &link, SIDE_RIGHT, &out);
     assert_buf(&out,

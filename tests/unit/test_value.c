@@ -53,39 +53,48 @@ static void integers(void **state)
     static const struct {
         const char *text;
         bool ok;
-        int64_t number;
+        value_int number;
+        bool is_64; /* with a sign */
     } cases[] = {
-        {"0", true, 0},
-        {"42", true, 42},
-        {"-1", true, -1},
-        {"9223372036854775807", true, INT64_MAX},
-        {"-9223372036854775808", true, INT64_MIN},
-        {"-9223372036854775807", true, -INT64_MAX},
-        {"9223372036854775808", false, 0},
-        {"-9223372036854775809", false, 0},
-        {"18446744073709551615", false, 0},
-        {"99999999999999999999999", false, 0},
-        {"", false, 0},
-        {"-", false, 0},
-        {"+1", false, 0},
-        {"1.0", false, 0},
-        {" 1", false, 0},
-        {"1 ", false, 0},
-        {"--1", false, 0},
-        {"0x1", false, 0},
+        {"0", true, 0, true},
+        {"42", true, 42, true},
+        {"-1", true, -1, true},
+        {"9223372036854775807", true, INT64_MAX, true},
+        {"-9223372036854775808", true, INT64_MIN, true},
+        {"-9223372036854775807", true, -INT64_MAX, true},
+        {"9223372036854775808", true, (value_int)INT64_MAX + 1, false},
+        {"-9223372036854775809", false, 0, false},
+        {"18446744073709551615", true, UINT64_MAX, false},
+        {"18446744073709551616", false, 0, false},
+        {"18446744073709551620", false, 0, false},
+        {"99999999999999999999999", false, 0, false},
+        {"", false, 0, false},
+        {"-", false, 0, false},
+        {"+1", false, 0, false},
+        {"1.0", false, 0, false},
+        {" 1", false, 0, false},
+        {"1 ", false, 0, false},
+        {"--1", false, 0, false},
+        {"0x1", false, 0, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct value v = text(cases[i].text);
-        int64_t n = 0;
-        assert_int_equal(value_to_int64(&v, &n), cases[i].ok);
+        value_int n = 0;
+        int64_t signed_n = 0;
+        char out[VALUE_INT_TEXT];
+        assert_int_equal(value_to_int(&v, &n), cases[i].ok);
         assert_true(n == cases[i].number);
+        if (cases[i].ok)
+            assert_string_equal(value_int_text(n, out), cases[i].text);
+        assert_int_equal(value_to_int64(&v, &signed_n), cases[i].is_64);
+        assert_true(signed_n == (cases[i].is_64 ? (int64_t)cases[i].number : 0));
         v.state = VALUE_SEALED;
-        assert_false(value_to_int64(&v, &n));
+        assert_false(value_to_int(&v, &n));
     }
     struct value null = {NULL, 0, VALUE_NULL};
-    int64_t n;
-    assert_false(value_to_int64(&null, &n));
+    value_int n;
+    assert_false(value_to_int(&null, &n));
 }
 
 static void times(void **state)

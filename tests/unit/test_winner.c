@@ -34,7 +34,9 @@ static void test_each_step_decides(void **state)
         {{1, {2, 1}}, {1, {2, 2}}, SIDE_LEFT, 0, SIDE_RIGHT, WINNER_UPDATED_AT},
         {{1, {2, 2}}, {1, {2, 2}}, SIDE_LEFT, 0, SIDE_LEFT, WINNER_AUTHORITY},
         {{1, {2, 2}}, {1, {2, 2}}, SIDE_RIGHT, 0, SIDE_RIGHT, WINNER_AUTHORITY},
-        {{1, {INT64_MIN, 2}}, {1, {0, 1}}, SIDE_LEFT, 0, SIDE_RIGHT, WINNER_VERSION},
+        {{1, {VALUE_INT_NONE, 2}}, {1, {INT64_MIN, 1}}, SIDE_LEFT, 0, SIDE_RIGHT, WINNER_VERSION},
+        {{1, {UINT64_MAX, 1}}, {1, {INT64_MAX, 2}}, SIDE_RIGHT, 0, SIDE_LEFT, WINNER_VERSION},
+        {{1, {-1, 2}}, {1, {UINT64_MAX, 1}}, SIDE_LEFT, 0, SIDE_RIGHT, WINNER_VERSION},
     };
 
     (void)state;
@@ -51,7 +53,7 @@ static void test_each_step_decides(void **state)
 static void test_swapped_sides_choose_the_same_row(void **state)
 {
     static const struct row_case rows[] = {
-        {0, {0, 0}}, {1, {1, 1}}, {1, {1, 2}}, {1, {2, 1}}, {1, {INT64_MIN, 3}}};
+        {0, {0, 0}}, {1, {1, 1}}, {1, {1, 2}}, {1, {2, 1}}, {1, {VALUE_INT_NONE, 3}}, {1, {UINT64_MAX, 3}}};
     const size_t n = sizeof rows / sizeof rows[0];
 
     (void)state;
