@@ -57,8 +57,8 @@ enum {
     TELL_AGAIN_AFTER_S = 60,
     LOCK_WAIT_S = 5, /* nothing is locked at the start; a session must have some value */
     MAX_PART_BYTES = 1024 * 1024,
-    LOOK_EVERY_MS = 60000, /* for a stop that wakes us anyway */
-    COMMIT_WITHIN_S = 3,   /* at a stop, all appliers together */
+    LOOK_EVERY_MS = 60000,   /* for a stop that wakes us anyway */
+    COMMIT_WITHIN_MS = 3000, /* at a stop, all appliers together */
     RESYNCS_AT_ONCE = 2,
     OPENS_AT_ONCE = 6,
 };
@@ -407,10 +407,18 @@ static void run_threads(struct supervisor *s)
         ;
 }
 
+/* Half of stop_timeout_s at most, when the process ends with what is not joined yet. */
+static mono_us commit_deadline(const struct config *config)
+{
+    int64_t ms = config->stop_timeout_s * INT64_C(1000) / 2;
+
+    return (mono_us){clock_mono().v + (ms < COMMIT_WITHIN_MS ? ms : COMMIT_WITHIN_MS) * 1000};
+}
+
 /* In the order of the essay. What was never made or started is passed over. */
 static void join_threads(struct supervisor *s)
 {
-    mono_us give_up = {clock_mono().v + COMMIT_WITHIN_S * 1000000LL};
+    mono_us give_up = commit_deadline(s->config);
 
     stat_text_set(&s->status->waiting, "stopping");
     for (size_t i = 0; i < s->nnodes; i++) {

@@ -504,7 +504,7 @@ static bool load_limits(struct loader *l, const config_setting_t *root)
                                         "stop_timeout_s",    "quarantine_keys",   NULL};
     struct config *c = l->config;
     config_setting_t *limits;
-    /* A third of read_timeout_s is the heartbeat period. */
+    /* read_timeout_s: servers send a heartbeat each second, and one that is late is no dead server. */
     return get_group(l, root, "limits", known, &limits) &&
            get_number(l, limits, "queue_mb", 1, 4096, 16, &c->queue_mb) &&
            get_number(l, limits, "batch_rows", 1, 100000, 500, &c->batch_rows) &&

@@ -2,7 +2,7 @@
 -- on each server, after the seed's tables are there, as an administrator:
 --   mariadb -h HOST -u ADMIN -p < sql/grants.sql
 -- Safe to repeat. For other tables or another account take the text as a pattern;
--- `twinlog init --print` prints the same for the config at hand.
+-- `twinlog init --print` prints the same grants for the config at hand.
 
 -- The account is made locked and without a password. Give it one, then unlock it:
 --   ALTER USER 'twinlog'@'%' IDENTIFIED BY '…' ACCOUNT UNLOCK;

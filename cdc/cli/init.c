@@ -43,7 +43,9 @@ static void print_grants(const struct config *c, const struct config_server *s, 
         buf_addc(&pattern, *p);
     }
     db_quote_name(out, pattern.data);
-    buf_addf(out, ".* TO %s;\n", account.data);
+    buf_addf(out, ".* TO %s;\nGRANT CREATE, ALTER ON ", account.data);
+    db_quote_name(out, pattern.data);
+    buf_addf(out, ".* TO %s; -- for `twinlog init` only: may be revoked once it has run\n", account.data);
     buf_done(&pattern);
     for (size_t i = 0; i < c->nlinks; i++) {
         for (int side = 0; side < 2; side++) {

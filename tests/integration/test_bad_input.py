@@ -248,6 +248,7 @@ def test_init_may_be_repeated_and_keeps_everything(running):
     assert [s.rows("SELECT * FROM twinlog.checkpoint") for s in running.servers.values()] == before
     code, text = running.daemon.command("init", "--print")
     assert code == 0 and "CREATE TABLE" in text
+    assert "GRANT CREATE, ALTER ON `twinlog`.* TO `twinlog`@`%`;" in text
 
 
 def test_init_brings_what_a_former_version_made_up_to_date(running):

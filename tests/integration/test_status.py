@@ -1,5 +1,6 @@
 """Status, readiness, metrics and signals tell the truth."""
 
+import contextlib
 import json
 import os
 import re
@@ -247,6 +248,29 @@ def test_it_ends_at_once_when_idle(running, number):
 
     for side in SIDES:
         wait_until("no connection is left", lambda: gone(side), 5)
+
+
+@contextlib.contextmanager
+def change_that_waits_for_a_lock(twin):
+    twin.insert("left", 1)
+    twin.settle()
+    with twin.servers["right"].connect() as c, c.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT id FROM customer_db.customers WHERE id = 1 FOR UPDATE")
+        twin.update("left", 1, name="later")
+        wait_until("the applier waits for the row", lambda: twin.servers["right"].value(
+            "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"), 10 * SLOW)
+        yield
+
+
+def test_a_short_stop_timeout_gives_up_the_batch_in_hand(twin):
+    twin.daemon.more["limits"] = {"stop_timeout_s": 1}
+    twin.start()
+    with change_that_waits_for_a_lock(twin):
+        twin.daemon.signal(signal.SIGTERM)
+        assert twin.daemon.wait_end(10 * SLOW) == 0, twin.daemon.log_tail()
+    twin.daemon.start()
+    twin.settle()
 
 
 def test_it_ends_at_once_under_load_and_while_a_server_is_away(running):
