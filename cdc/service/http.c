@@ -664,7 +664,9 @@ static bool open_socket(const struct http_listener *o, bool has_token, int *ret_
     bool bracket = address.any.sa_family == AF_INET6;
     if (fd >= 0)
         close(fd);
-    return err_set(err, ERR_CONFIG, code, "cannot listen on %s%s%s:%u: %s%s", bracket ? "[" : "", o->host,
+    /* An address that is not ours, or a port that is not for us, stands in the config; all else passes. */
+    enum err_kind kind = code == EADDRNOTAVAIL || code == EACCES ? ERR_CONFIG : ERR_RETRY;
+    return err_set(err, kind, code, "cannot listen on %s%s%s:%u: %s%s", bracket ? "[" : "", o->host,
                    bracket ? "]" : "", (unsigned)o->port, strerror(code), hint);
 }
 
@@ -677,7 +679,7 @@ static bool open_listener(struct http *h, const struct http_listener *o, struct 
     l->from_server = o->from_server != NULL ? mem_strdup(o->from_server) : NULL;
     if (watch(h, EPOLL_CTL_ADD, l->fd, EPOLLIN, LOOP_LISTENER, h->nlisteners - 1))
         return true;
-    return err_set(err, ERR_CONFIG, errno, "cannot wait for connections: %s", strerror(errno));
+    return err_set(err, ERR_RETRY, errno, "cannot wait for connections: %s", strerror(errno));
 }
 
 static bool open_listeners(struct http *h, const struct http_options *o, struct err *err)
@@ -727,13 +729,13 @@ static bool start(struct http *h, const struct http_options *o, struct err *err)
     h->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (h->epoll_fd < 0 || h->wake_fd < 0 || !watch(h, EPOLL_CTL_ADD, h->wake_fd, EPOLLIN, LOOP_WAKE, 0))
-        return err_set(err, ERR_CONFIG, errno, "cannot start HTTP: %s", strerror(errno));
+        return err_set(err, ERR_RETRY, errno, "cannot start HTTP: %s", strerror(errno));
     if (!open_listeners(h, o, err))
         return false;
     if (!start_library(h))
-        return err_set(err, ERR_CONFIG, errno, "cannot start HTTP: %s", strerror(errno));
+        return err_set(err, ERR_RETRY, errno, "cannot start HTTP: %s", strerror(errno));
     int code = start_thread(h);
-    return code == 0 || err_set(err, ERR_CONFIG, code, "cannot start the HTTP thread: %s", strerror(code));
+    return code == 0 || err_set(err, ERR_RETRY, code, "cannot start the HTTP thread: %s", strerror(code));
 }
 
 struct http *http_new(const struct http_options *o, struct err *err)

@@ -34,7 +34,8 @@ struct http_options {
     size_t nlisteners;
     uint32_t request_time_ms; /* from a request's first byte to its last; 0: 10000 */
 };
-/* Listens and serves from now on. ERR_CONFIG if it cannot listen at one of the addresses. */
+/* Listens and serves from now on. ERR_CONFIG for an address that is wrong, ERR_RETRY if a port is in use or the
+ * system is short of something. */
 struct http *http_new(const struct http_options *options, struct err *err);
 uint16_t http_port(const struct http *h);                    /* of the main address */
 uint16_t http_listener_port(const struct http *h, size_t i); /* of options.listeners[i] */

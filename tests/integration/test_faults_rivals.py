@@ -40,6 +40,15 @@ def test_a_second_daemon_is_refused(running, other):
     running.wait_equal()
 
 
+def test_a_second_daemon_with_the_same_port_is_no_wrong_config(running, other):
+    other.port = running.daemon.port
+    other.write_config()
+    other.start(ready=False)
+    assert other.wait_end(15 * SLOW) == 1
+    assert f"cannot listen on 127.0.0.1:{other.port}" in other.log(), other.log_tail()
+    assert running.daemon.is_ready()
+
+
 def test_a_check_leaves_a_running_daemon_alone(running):
     code, text = running.daemon.command("check")
     assert code == 0, text

@@ -991,14 +991,15 @@ static void test_cannot_listen(void **state)
         const char *host;
         uint16_t port;
         const char *has;
+        bool passes; /* no mistake in the config */
     } cases[] = {
-        {"127.0.0.1", http_port(h), want},
-        {"localhost", http_port(h), "another program"},
-        {"0.0.0.0", 0, "http.token_env"},
-        {"::", 0, "http.token_env"},
-        {"example.org", 0, "not an IPv4 or IPv6 address"},
-        {"", 0, "not an IPv4 or IPv6 address"},
-        {"192.0.2.1", 0, "http.token_env"},
+        {"127.0.0.1", http_port(h), want, true},
+        {"localhost", http_port(h), "another program", true},
+        {"0.0.0.0", 0, "http.token_env", false},
+        {"::", 0, "http.token_env", false},
+        {"example.org", 0, "not an IPv4 or IPv6 address", false},
+        {"", 0, "not an IPv4 or IPv6 address", false},
+        {"192.0.2.1", 0, "http.token_env", false},
     };
     snprintf(want, sizeof(want), "cannot listen on 127.0.0.1:%u: Address already in use",
              (unsigned)http_port(h));
@@ -1006,7 +1007,7 @@ static void test_cannot_listen(void **state)
         struct err err = ERR_INIT;
         struct http_options o = {.host = cases[i].host, .port = cases[i].port, .status = status};
         assert_null(http_new(&o, &err));
-        assert_int_equal(err.kind, ERR_CONFIG);
+        assert_int_equal(err.kind, cases[i].passes ? ERR_RETRY : ERR_CONFIG);
         if (strstr(err.text, cases[i].has) == NULL)
             fail_msg("%s: %s", cases[i].host, err.text);
     }
