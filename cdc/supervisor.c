@@ -555,7 +555,7 @@ static bool start_http(struct supervisor *s, struct err *err)
             listeners[n++] = (struct http_listener){c->servers[i].listen_host, c->servers[i].listen_port,
                                                     c->servers[i].name};
     }
-    bool ok = config_secret_read(&c->http_token, &token, &len, err) || err_prefix(err, "http token");
+    bool ok = config_token_read(&c->http_token, &token, &len, err);
     if (ok) {
         s->http = http_new(&(struct http_options){.host = c->http_host,
                                                   .port = c->http_port,

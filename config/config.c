@@ -50,16 +50,25 @@ static void print_path(const config_setting_t *s, struct buf *out)
         buf_addf(out, "%s%s", out->len > 0 ? "." : "", config_setting_name(s));
 }
 
-static bool bad_path(struct loader *l, const config_setting_t *s, const char *member, const char *text)
+/* "file:line: links[0].key", of a setting or of a member that it may have; the caller's. */
+static char *place(const struct loader *l, const config_setting_t *s, const char *member)
 {
-    struct buf path = BUF_INIT;
+    struct buf path = BUF_INIT, out = BUF_INIT;
     unsigned line = config_setting_is_root(s) ? 1 : config_setting_source_line(s);
     const char *file = source_file(&l->source, line, &line);
     print_path(s, &path);
     if (member != NULL)
         buf_addf(&path, "%s%s", path.len > 0 ? "." : "", member);
-    err_set(l->err, ERR_CONFIG, 0, "%s:%u: %s: %s", file, line, path.data, text);
+    buf_addf(&out, "%s:%u: %s", file, line, path.data);
     buf_done(&path);
+    return out.data;
+}
+
+static bool bad_path(struct loader *l, const config_setting_t *s, const char *member, const char *text)
+{
+    char *at = place(l, s, member);
+    err_set(l->err, ERR_CONFIG, 0, "%s: %s", at, text);
+    free(at);
     return false;
 }
 
@@ -74,6 +83,13 @@ static bool bad(struct loader *l, const config_setting_t *s, const char *fmt, ..
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     return bad_path(l, s, NULL, text);
+}
+
+/* The same of a group's key, which need not be there. */
+static bool bad_member(struct loader *l, const config_setting_t *group, const char *key, const char *text)
+{
+    const config_setting_t *s = config_setting_get_member(group, key);
+    return s != NULL ? bad_path(l, s, NULL, text) : bad_path(l, group, key, text);
 }
 
 /* The group lacks a key, or there is nothing in it. */
@@ -335,6 +351,7 @@ static void secret_done(struct config_secret *s)
 {
     free(s->env);
     free(s->file);
+    free(s->where);
 }
 
 static bool check_variable(struct loader *l, const config_setting_t *s, const char *name)
@@ -355,6 +372,10 @@ static bool get_secret(struct loader *l, const config_setting_t *group, const ch
     const config_setting_t *env = member(group, env_key), *file = member(group, file_key);
     if (env != NULL && file != NULL)
         return bad(l, file, "stands beside %s; keep one of the two", env_key);
+    if (file != NULL || env != NULL)
+        ret_secret->where = place(l, file != NULL ? file : env, NULL);
+    else if (fallback_env != NULL)
+        ret_secret->where = place(l, group, env_key);
     if (file != NULL)
         return to_string(l, file, &ret_secret->file);
     if (env != NULL)
@@ -376,8 +397,9 @@ static bool add_secrets(struct loader *l, const config_setting_t *group, const c
         const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
         char *name = mem_strdup(config_setting_get_string(e));
         c->previous_keys = mem_realloc(c->previous_keys, (c->nprevious_keys + 1) * sizeof(*c->previous_keys));
-        c->previous_keys[c->nprevious_keys++] = are_files ? (struct config_secret){NULL, name}
-                                                          : (struct config_secret){name, NULL};
+        c->previous_keys[c->nprevious_keys++] = are_files
+                                                    ? (struct config_secret){NULL, name, place(l, e, NULL)}
+                                                    : (struct config_secret){name, NULL, place(l, e, NULL)};
         if (!are_files && !check_variable(l, e, name))
             return false;
     }
@@ -385,6 +407,13 @@ static bool add_secrets(struct loader *l, const config_setting_t *group, const c
 }
 
 /* ---- Listen addresses ---- */
+
+static bool is_listen_address(const char *host)
+{
+    struct in6_addr any;
+    return inet_pton(AF_INET, host, &any) == 1 || inet_pton(AF_INET6, host, &any) == 1 ||
+           strcasecmp(host, "localhost") == 0;
+}
 
 static bool is_loopback(const char *host)
 {
@@ -429,7 +458,10 @@ static bool check_listen(struct loader *l, const config_setting_t *s, const char
     const struct config_secret *token = &l->config->http_token;
     assert(text != NULL);
     if (!split_listen(text, ret_host, ret_port))
-        return bad(l, s, "must be \"host:port\", as in \"127.0.0.1:8080\" or \"[::1]:8080\"");
+        return bad(l, s, "must be \"address:port\", as in \"127.0.0.1:8080\" or \"[::1]:8080\"");
+    if (!is_listen_address(*ret_host))
+        return bad(l, s, "%.60s is not an IPv4 or IPv6 address; one of this machine, 0.0.0.0 or [::] for all",
+                   *ret_host);
     if (is_loopback(*ret_host) || token->env != NULL || token->file != NULL)
         return true;
     return bad(l, s,
@@ -442,24 +474,21 @@ static bool check_listen(struct loader *l, const config_setting_t *s, const char
 static bool settle_token(struct loader *l, const config_setting_t *http)
 {
     struct config_secret *token = &l->config->http_token;
-    if (token->env != NULL) {
-        const char *value = getenv(token->env);
-        if (value == NULL || *value == '\0') {
-            free(token->env);
-            token->env = NULL;
-        }
-        return true;
-    }
-    if (token->file == NULL)
-        return true;
     char *text;
     size_t len;
-    struct err err = ERR_INIT;
-    if (!config_secret_read(token, &text, &len, &err))
-        return bad_path(l, http, "token_file", err.text);
+    if (token->env != NULL && getenv(token->env) == NULL) {
+        free(token->env);
+        token->env = NULL;
+    }
+    if (!config_token_read(token, &text, &len, l->err))
+        return false;
     mem_wipe_free(text, len + 1);
-    if (len == 0)
-        return bad_path(l, http, "token_file", "the file is empty; it must hold the token");
+    if (len > 0)
+        return true;
+    if (token->file != NULL)
+        return bad_member(l, http, "token_file", "the file is empty; it must hold the token");
+    free(token->env);
+    token->env = NULL;
     return true;
 }
 
@@ -587,13 +616,14 @@ static bool load_tls(struct loader *l, const config_setting_t *server, struct co
         return false;
     s->tls_mode = (enum tls_mode)mode;
     if ((s->tls_cert != NULL) != (s->tls_key != NULL))
-        return missing(l, tls, s->tls_cert != NULL ? "key" : "cert",
-                       "cert and key go together: paths of PEM files");
+        return s->tls_cert != NULL
+                   ? bad_member(l, tls, "cert", "stands without key; both go together: paths of PEM files")
+                   : bad_member(l, tls, "key", "stands without cert; both go together: paths of PEM files");
     if (s->tls_mode == TLS_OFF && (s->tls_ca != NULL || s->tls_cert != NULL))
-        return bad_path(l, tls, "mode",
-                        "is \"off\" while ca, cert or key is set; \"verify_identity\" uses them");
+        return bad_member(l, tls, "mode",
+                          "is \"off\" while ca, cert or key is set; \"verify_identity\" uses them");
     if (s->tls_mode == TLS_VERIFY_IDENTITY && s->socket != NULL)
-        return bad_path(l, tls, "mode", "a socket has no host name to verify; \"verify_ca\" or \"off\"");
+        return bad_member(l, tls, "mode", "a socket has no host name to verify; \"verify_ca\" or \"off\"");
     return true;
 }
 
@@ -793,7 +823,7 @@ static bool load_column(struct loader *l, const config_setting_t *g, struct conf
     return load_cipher(l, g, c);
 }
 
-static void default_columns(struct config_link *k)
+static void default_columns(const struct loader *l, const config_setting_t *link, struct config_link *k)
 {
     static const char *const names[][2] = {
         {"id", "id"}, {"name", "name"}, {"email_encrypted", "email"}, {"created_at", "created_at"}};
@@ -808,13 +838,14 @@ static void default_columns(struct config_link *k)
     k->columns[2].sealed_side = SIDE_LEFT;
     k->columns[2].encoding = CIPHER_BASE64;
     k->columns[2].key.env = mem_strdup("ENCRYPTION_KEY");
+    k->columns[2].key.where = place(l, link, "columns[2].cipher.key_env");
 }
 
 static bool load_columns(struct loader *l, const config_setting_t *link, struct config_link *k)
 {
     const config_setting_t *columns = member(link, "columns");
     if (columns == NULL) {
-        default_columns(k);
+        default_columns(l, link, k);
         return true;
     }
     if (!config_setting_is_list(columns))

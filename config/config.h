@@ -20,6 +20,7 @@ enum tls_mode { TLS_OFF, TLS_REQUIRED, TLS_VERIFY_CA, TLS_VERIFY_IDENTITY };
 struct config_secret { /* where a secret comes from: one of both, or none */
     char *env;
     char *file;
+    char *where; /* "file:line: key" of what names it; NULL where no file did */
 };
 
 struct config_address {
@@ -105,8 +106,11 @@ const struct config_server *config_find_server(const struct config *c, const cha
 /* Reads a secret: the environment variable's value, or the file's content
  * without one line end (at most 64 KiB; a file that others can read is refused).
  * *ret_text is NUL-terminated; the caller frees it with mem_wipe_free(text, len + 1).
- * ERR_CONFIG names the variable or file. A secret of neither kind yields "". */
+ * ERR_CONFIG names file, line and key, and the variable or file. A secret of neither kind yields "". */
 bool config_secret_read(const struct config_secret *s, char **ret_text, size_t *ret_len, struct err *err);
+/* The same for what stands in a line of HTTP: one line end is cut off in any case, and no other
+ * control character may be in it. */
+bool config_token_read(const struct config_secret *s, char **ret_text, size_t *ret_len, struct err *err);
 /* The keys of a ciphered column, first key first. A previous key whose variable
  * is not set is left out. */
 bool config_column_keys(const struct config_column *c, unsigned char (**ret_keys)[CIPHER_KEY_BYTES],

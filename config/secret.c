@@ -57,17 +57,35 @@ static bool read_secret_file(const char *path, char **ret_text, size_t *ret_len,
     return ok;
 }
 
+static bool at(const struct config_secret *s, struct err *err)
+{
+    return s->where != NULL ? err_prefix(err, "%s", s->where) : false;
+}
+
 static bool read_secret(const struct config_secret *s, char **ret_text, size_t *ret_len, struct err *err)
 {
     if (s->file != NULL)
-        return read_secret_file(s->file, ret_text, ret_len, err);
+        return read_secret_file(s->file, ret_text, ret_len, err) || at(s, err);
     const char *value = s->env != NULL ? getenv(s->env) : "";
-    if (value == NULL)
-        return err_set(err, ERR_CONFIG, 0, "%s: the environment variable is not set; it must hold the secret",
-                       s->env);
+    if (value == NULL) {
+        err_set(err, ERR_CONFIG, 0, "%s: the environment variable is not set; it must hold the secret",
+                s->env);
+        return at(s, err);
+    }
     *ret_text = mem_strdup(value);
     *ret_len = strlen(value);
     return true;
+}
+
+/* One line end, "\n" or "\r\n". */
+static size_t cut_line_end(char *text, size_t len)
+{
+    if (len == 0 || text[len - 1] != '\n')
+        return len;
+    text[--len] = '\0';
+    if (len > 0 && text[len - 1] == '\r')
+        text[--len] = '\0';
+    return len;
 }
 
 bool config_secret_read(const struct config_secret *s, char **ret_text, size_t *ret_len, struct err *err)
@@ -76,16 +94,34 @@ bool config_secret_read(const struct config_secret *s, char **ret_text, size_t *
     size_t len;
     if (!read_secret(s, &text, &len, err))
         return false;
-    if (s->file != NULL) {
-        size_t allocated = len + 1;
-        if (len > 0 && text[len - 1] == '\n')
-            text[--len] = '\0';
-        if (len > 0 && len + 1 < allocated && text[len - 1] == '\r')
-            text[--len] = '\0';
-    }
     *ret_text = text;
-    *ret_len = len;
+    *ret_len = s->file != NULL ? cut_line_end(text, len) : len;
     return true;
+}
+
+bool config_token_read(const struct config_secret *s, char **ret_text, size_t *ret_len, struct err *err)
+{
+    char *text;
+    size_t len;
+    bool ok = true;
+    if (!read_secret(s, &text, &len, err))
+        return false;
+    size_t allocated = len + 1;
+    len = cut_line_end(text, len);
+    for (size_t i = 0; i < len; i++) {
+        /* It would end the header, or be another one. */
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            ok = false;
+    }
+    if (ok) {
+        *ret_text = text;
+        *ret_len = len;
+        return true;
+    }
+    mem_wipe_free(text, allocated);
+    err_set(err, ERR_CONFIG, 0, "%s: holds a control character; a token is one line of text",
+            s->env != NULL ? s->env : s->file);
+    return at(s, err);
 }
 
 /* A key's bytes may end in one that looks like a line end, so nothing is cut off here. */
@@ -97,7 +133,7 @@ static bool read_key(const struct config_secret *s, unsigned char ret_key[CIPHER
         return false;
     bool ok = cipher_parse_key(text, len, ret_key, err);
     mem_wipe_free(text, len + 1);
-    return ok || err_prefix(err, "%s", s->env != NULL ? s->env : s->file);
+    return ok || err_prefix(err, "%s", s->env != NULL ? s->env : s->file) || at(s, err);
 }
 
 /* A previous key lives in the environment only while keys are being changed, the config for longer. */

@@ -20,8 +20,7 @@ bool ask_begin(struct ask *a, const char *config_path)
         ask_failed(&err);
         return false;
     }
-    if (!config_secret_read(&a->config.http_token, &a->token, &a->token_len, &err)) {
-        err_prefix(&err, "http token");
+    if (!config_token_read(&a->config.http_token, &a->token, &a->token_len, &err)) {
         ask_failed(&err);
         config_done(&a->config);
         return false;

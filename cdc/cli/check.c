@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cdc/base/mem.h"
 #include "cdc/cli/cli.h"
 #include "cdc/preflight.h"
 
@@ -36,6 +37,17 @@ static void print_finding(void *arg, enum check_level level, const char *text, c
     fflush(stdout); /* a server that does not answer takes a while: show what is known */
 }
 
+/* What `run` needs and a command does not. http.token has been read with the config. */
+static bool has_tokens(const struct config *c, struct err *err)
+{
+    char *token;
+    size_t len;
+    if (!config_token_read(&c->notify.token, &token, &len, err))
+        return false;
+    mem_wipe_free(token, len + 1);
+    return true;
+}
+
 int cmd_check(const struct cli_args *args)
 {
     struct config config;
@@ -43,6 +55,11 @@ int cmd_check(const struct cli_args *args)
     struct tally tally = {0};
     if (!config_load(args->config_path, &config, &err)) {
         fprintf(stderr, "twinlog: %s\n", err.text);
+        return CLI_USAGE;
+    }
+    if (!has_tokens(&config, &err)) {
+        fprintf(stderr, "twinlog: %s\n", err.text);
+        config_done(&config);
         return CLI_USAGE;
     }
     tally.width = name_width(&config);

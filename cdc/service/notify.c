@@ -340,15 +340,10 @@ static bool add_token(struct notify *n, const struct config_secret *secret, stru
     char *token;
     size_t len;
     struct buf line = BUF_INIT;
-    if (!config_secret_read(secret, &token, &len, err))
-        return err_prefix(err, "notify token");
+    if (!config_token_read(secret, &token, &len, err))
+        return false;
     bool ok = true;
-    for (size_t i = 0; i < len; i++) {
-        /* It would end the header, or be another one. */
-        if ((unsigned char)token[i] < 0x20 || token[i] == 0x7f)
-            ok = err_set(err, ERR_CONFIG, 0, "notify token: holds a control character");
-    }
-    if (ok && len > 0) {
+    if (len > 0) {
         buf_addf(&line, "Authorization: Bearer %s", token);
         ok = add_header(n, line.data) || err_set(err, ERR_RETRY, 0, "cannot start libcurl");
     }

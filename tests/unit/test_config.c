@@ -269,13 +269,16 @@ static const struct bad_case {
     {"limits = { batch_rows = \"7\"; };", "1: limits.batch_rows: is a string; must be an integer"},
     {"limits = { queue_mb = 1.5; };", "1: limits.queue_mb: is a fraction; must be an integer"},
     /* HTTP */
-    {"http = { listen = \"8080\"; };", "1: http.listen: must be \"host:port\""},
-    {"http = { listen = \"::1:8080\"; };", "1: http.listen: must be \"host:port\""},
-    {"http = { listen = \"h:70000\"; };", "1: http.listen: must be \"host:port\""},
+    {"http = { listen = \"8080\"; };", "1: http.listen: must be \"address:port\""},
+    {"http = { listen = \"::1:8080\"; };", "1: http.listen: must be \"address:port\""},
+    {"http = { listen = \"h:70000\"; };", "1: http.listen: must be \"address:port\""},
     {"http = { listen = \"0.0.0.0:80\"; };",
      "1: http.listen: 0.0.0.0 is not a loopback address and there is no token"},
     {"http = { listen = \"h:80\"; token_env = \"NOT_SET_AT_ALL\"; };",
-     "1: http.listen: h is not a loopback address"},
+     "1: http.listen: h is not an IPv4 or IPv6 address"},
+    {"http = {\n listen = \"0.0.0.0:80\";\n token_file = \"/nowhere/at/all\"; };",
+     "3: http.token_file: /nowhere/at/all: cannot open"},
+    {"http = { listen = \"db.example:80\"; };", "1: http.listen: db.example is not an IPv4 or IPv6 address"},
     {"http = { token = \"abc\"; };", "1: http.token: a secret never stands in the config; use token_env"},
     {"http = { token_file = \"/nowhere/at/all\"; };", "1: http.token_file: /nowhere/at/all: cannot open"},
     {"notify = { events = []; };", "1: notify.url: is missing"},
@@ -325,9 +328,9 @@ static const struct bad_case {
     {SERVER("prot = 1;"), "2: servers.auth.prot: unknown key; known here: host, port"},
     {SERVER("tls = { mode = \"on\"; };"),
      "2: servers.auth.tls.mode: is \"on\"; must be one of \"off\", \"required\""},
-    {SERVER("tls = { cert = \"/c\"; };"), "2: servers.auth.tls.key: is missing"},
+    {SERVER("tls = { cert = \"/c\"; };"), "2: servers.auth.tls.cert: stands without key"},
     {SERVER("listen = \"1.2.3.4:80\";"), "2: servers.auth.listen: 1.2.3.4 is not a loopback address"},
-    {SERVER("listen = \"8081\";"), "2: servers.auth.listen: must be \"host:port\""},
+    {SERVER("listen = \"8081\";"), "2: servers.auth.listen: must be \"address:port\""},
     {"servers = { a = { host = \"h\"; server_id = 1; listen = \"[::1]:81\"; };\n"
      "b = { host = \"i\"; server_id = 2; listen = \"[::1]:81\"; }; };",
      "2: servers.b.listen: is the listen address of server a too"},
@@ -549,17 +552,85 @@ static void test_addresses(void **state)
 
 /* ---- Secrets ---- */
 
+static void test_token(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *token; /* NULL: none */
+    } cases[] = {
+        {"abc", "abc"},  {"abc\n", "abc"}, {"abc\r\n", "abc"}, {"abc\n\n", NULL}, {"a\nb", NULL},
+        {"\tabc", NULL}, {"ab\x7f", NULL}, {"", ""},           {"\n", ""},
+    };
+    char name[] = "TWINLOG_TEST_TOKEN", where[] = "f.conf:7: http.token_env", *text;
+    const struct config_secret s = {name, NULL, where};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct err err = ERR_INIT;
+        size_t len;
+        setenv(name, cases[i].value, 1);
+        assert_int_equal(config_token_read(&s, &text, &len, &err), cases[i].token != NULL);
+        if (cases[i].token == NULL) {
+            assert_int_equal(err.kind, ERR_CONFIG);
+            assert_string_equal(err.text,
+                                "f.conf:7: http.token_env: TWINLOG_TEST_TOKEN: holds a control character; a "
+                                "token is one line of text");
+            continue;
+        }
+        assert_string_equal(text, cases[i].token);
+        assert_int_equal(len, strlen(cases[i].token));
+        mem_wipe_free(text, len + 1);
+    }
+    unsetenv(name);
+}
+
+/* Whoever reads a secret later is told where its name stands. */
+static void test_secrets_know_their_place(void **state)
+{
+    (void)state;
+    struct config c;
+    struct err err = ERR_INIT;
+    char want[300];
+    unsigned char(*keys)[CIPHER_KEY_BYTES];
+    char *text;
+    size_t len;
+    unsetenv("ENCRYPTION_KEY");
+    unsetenv("TWINLOG_TEST_SECRET");
+    if (!load("servers = { auth = { host = \"h1\"; server_id = 1;\n  password_env = \"TWINLOG_TEST_SECRET\"; "
+              "};\n"
+              "customer = { host = \"h2\"; server_id = 2; password_file = \"/nowhere/at/all\"; }; };\n"
+              "links = ( { " SIDES " } );",
+              &c, &err))
+        fail_msg("%s", err.text);
+    assert_false(config_secret_read(&c.servers[0].password, &text, &len, &err));
+    snprintf(want, sizeof(want), "%s:2: servers.auth.password_env: TWINLOG_TEST_SECRET: the environment",
+             c.path);
+    if (strncmp(err.text, want, strlen(want)) != 0)
+        fail_msg("%s", err.text);
+    assert_false(config_secret_read(&c.servers[1].password, &text, &len, &err));
+    snprintf(want, sizeof(want), "%s:3: servers.customer.password_file: /nowhere/at/all: cannot open",
+             c.path);
+    if (strncmp(err.text, want, strlen(want)) != 0)
+        fail_msg("%s", err.text);
+    assert_false(config_column_keys(&c.links[0].columns[2], &keys, &len, &err));
+    snprintf(want, sizeof(want), "%s:4: links[0].columns[2].cipher.key_env: ENCRYPTION_KEY: the env", c.path);
+    if (strncmp(err.text, want, strlen(want)) != 0)
+        fail_msg("%s", err.text);
+    config_done(&c);
+}
+
 static void test_secret_from_environment(void **state)
 {
     (void)state;
     char name[] = "TWINLOG_TEST_SECRET", *text;
     size_t len;
     struct err err = ERR_INIT;
-    struct config_secret s = {name, NULL}, none = {NULL, NULL};
+    char where[] = "f.conf:7: k_env";
+    struct config_secret s = {name, NULL, where}, none = {NULL, NULL, NULL};
     unsetenv(name);
     assert_false(config_secret_read(&s, &text, &len, &err));
     assert_int_equal(err.kind, ERR_CONFIG);
-    assert_non_null(strstr(err.text, "TWINLOG_TEST_SECRET: the environment variable is not set"));
+    assert_string_equal(err.text,
+                        "f.conf:7: k_env: TWINLOG_TEST_SECRET: the environment variable is not set; it must "
+                        "hold the secret");
     setenv(name, "top secret", 1);
     assert_true(config_secret_read(&s, &text, &len, &err));
     assert_string_equal(text, "top secret");
@@ -583,14 +654,15 @@ static void test_secret_from_file(void **state)
     size_t len;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct config_secret s = {
-            NULL, (char *)(uintptr_t)write_file("secret", cases[i].content, strlen(cases[i].content), 0640)};
+            NULL, (char *)(uintptr_t)write_file("secret", cases[i].content, strlen(cases[i].content), 0640),
+            NULL};
         if (!config_secret_read(&s, &text, &len, &err))
             fail_msg("%s", err.text);
         assert_string_equal(text, cases[i].secret);
         assert_int_equal(len, strlen(cases[i].secret));
         mem_wipe_free(text, len + 1);
     }
-    struct config_secret s = {NULL, (char *)(uintptr_t)write_file("secret", "pw", 2, 0604)};
+    struct config_secret s = {NULL, (char *)(uintptr_t)write_file("secret", "pw", 2, 0604), NULL};
     assert_false(config_secret_read(&s, &text, &len, &err));
     assert_non_null(strstr(err.text, "mode 0604 lets other users in; chmod o= "));
     assert_null(strstr(err.text, "pw"));
@@ -614,9 +686,9 @@ static void test_column_keys(void **state)
     (void)state;
     static const char hex[] = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     char env[] = "TWINLOG_TEST_KEY", old[] = "TWINLOG_TEST_KEY_OLD";
-    struct config_secret previous[2] = {{old, NULL}, {NULL, NULL}};
+    struct config_secret previous[2] = {{old, NULL, NULL}, {NULL, NULL, NULL}};
     struct config_column c = {
-        .ciphered = true, .key = {env, NULL}, .previous_keys = previous, .nprevious_keys = 2};
+        .ciphered = true, .key = {env, NULL, NULL}, .previous_keys = previous, .nprevious_keys = 2};
     struct err err = ERR_INIT;
     unsigned char(*keys)[CIPHER_KEY_BYTES];
     size_t count;
@@ -661,6 +733,8 @@ int main(void)
         cmocka_unit_test(test_includes_are_bounded_together),
         cmocka_unit_test(test_numbers_and_strings_of_the_text),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_token),
+        cmocka_unit_test(test_secrets_know_their_place),
         cmocka_unit_test(test_secret_from_environment),
         cmocka_unit_test(test_secret_from_file),
         cmocka_unit_test(test_column_keys),

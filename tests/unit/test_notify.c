@@ -445,13 +445,12 @@ static void test_bad_token(void **state)
 {
     (void)state;
     char env[] = "TWINLOG_TEST_TOKEN", url[] = "http://127.0.0.1:1/";
-    struct config_notify config = {.url = url, .token = {env, NULL}};
+    struct config_notify config = {.url = url, .token = {env, NULL, NULL}};
     struct err err = ERR_INIT;
     unsetenv(env);
     assert_null(notify_new(&config, "1", &err));
     assert_int_equal(err.kind, ERR_CONFIG);
-    assert_non_null(
-        strstr(err.text, "notify token: TWINLOG_TEST_TOKEN: the environment variable is not set"));
+    assert_non_null(strstr(err.text, "TWINLOG_TEST_TOKEN: the environment variable is not set"));
     setenv(env, "a\r\nX: y", 1);
     assert_null(notify_new(&config, "1", &err));
     assert_int_equal(err.kind, ERR_CONFIG);
