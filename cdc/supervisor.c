@@ -124,6 +124,7 @@ struct supervisor {
     bool failed; /* exit_code is that of a failure: the first one counts */
     bool works;  /* readers and appliers have been started */
     bool ended;
+    bool reload_later; /* SIGHUP came before all links were built */
 };
 
 /* ---- What went wrong ---- */
@@ -216,6 +217,15 @@ static void set_link(struct supervisor *s, struct pair *p, struct link *link)
     pthread_mutex_unlock(&s->lock);
 }
 
+static bool reload_is_due(struct supervisor *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool ret = s->reload_later;
+    s->reload_later = false;
+    pthread_mutex_unlock(&s->lock);
+    return ret;
+}
+
 static enum preflight_result check_and_build(struct supervisor *s)
 {
     struct link **links = mem_zalloc(s->npairs, sizeof(*links));
@@ -223,6 +233,9 @@ static enum preflight_result check_and_build(struct supervisor *s)
     for (size_t i = 0; i < s->npairs && ret == PREFLIGHT_PASS; i++)
         set_link(s, &s->pairs[i], links[i]);
     free(links);
+    /* They were built with the keys that the start's config names. */
+    if (ret == PREFLIGHT_PASS && reload_is_due(s))
+        supervisor_reload(s);
     return ret;
 }
 
@@ -620,6 +633,14 @@ bool supervisor_has_ended(struct supervisor *s)
     return ret;
 }
 
+int supervisor_exit_code(struct supervisor *s)
+{
+    pthread_mutex_lock(&s->lock);
+    int ret = s->exit_code;
+    pthread_mutex_unlock(&s->lock);
+    return ret;
+}
+
 int supervisor_join(struct supervisor *s)
 {
     if (s->started)
@@ -704,7 +725,12 @@ static bool reload_link(const struct pair *p, const struct link *link, const str
 {
     struct err err = ERR_INIT;
     const struct config_link *c = find_link(fresh, p->config->name);
-    if (c == NULL || !same_columns(p->config, c)) {
+    if (c == NULL) {
+        log_warn("SIGHUP: link %s is not in %s any more: that needs a restart, its keys stay",
+                 p->config->name, fresh->path);
+        return false;
+    }
+    if (!same_columns(p->config, c)) {
         log_warn("SIGHUP: link %s maps other columns now: that needs a restart, its keys stay",
                  p->config->name);
         return false;
@@ -716,10 +742,12 @@ static bool reload_link(const struct pair *p, const struct link *link, const str
     return true;
 }
 
+/* NULL: it is not built yet, and what builds it reloads then. */
 static struct link *built_link(struct supervisor *s, const struct pair *p)
 {
     pthread_mutex_lock(&s->lock);
     struct link *ret = p->link;
+    s->reload_later = s->reload_later || ret == NULL;
     pthread_mutex_unlock(&s->lock);
     return ret;
 }
@@ -733,14 +761,16 @@ void supervisor_reload(struct supervisor *s)
         return;
     }
     log_set_level(fresh.log_level);
-    bool all = true;
+    bool all = true, later = false;
     for (size_t i = 0; i < s->npairs; i++) {
         struct link *link = built_link(s, &s->pairs[i]);
-        /* One that is not built yet reads its keys when it is. */
+        later = later || link == NULL;
         if (link != NULL && !reload_link(&s->pairs[i], link, &fresh))
             all = false;
     }
-    if (all)
+    if (later)
+        log_info("SIGHUP: log level is that of %s, and keys will be once the checks have passed", fresh.path);
+    else if (all)
         log_info("SIGHUP: log level and keys are those of %s; anything else in it needs a restart",
                  fresh.path);
     config_done(&fresh);

@@ -32,6 +32,7 @@ bool supervisor_has_ended(struct supervisor *s); /* supervisor_join() will not w
 /* Waits for the end. What the process exits with: 0 when it was asked to stop, 1
  * when it failed while running, 2 when the operator has to change something. */
 int supervisor_join(struct supervisor *s);
+int supervisor_exit_code(struct supervisor *s); /* what it would be now */
 void supervisor_free(struct supervisor *s);
 
 /* SIGHUP: the config file again, for its log level and its keys. What is wrong

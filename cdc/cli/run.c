@@ -86,10 +86,11 @@ static void exit_at_once(const char *why)
 }
 
 /* A connect to a server that does not answer cannot be cut short from here. */
-static void exit_before_start(void)
+static void exit_before_start(struct supervisor *s)
 {
-    log_info("a server does not answer, and nothing was started yet: twinlog ends, exit code %d", CLI_DONE);
-    _exit(CLI_DONE);
+    int code = supervisor_exit_code(s);
+    log_info("a server does not answer, and nothing was started yet: twinlog ends, exit code %d", code);
+    _exit(code);
 }
 
 static mono_us stop_deadline(struct supervisor *s, const struct config *config)
@@ -101,7 +102,7 @@ static mono_us stop_deadline(struct supervisor *s, const struct config *config)
 static void wait_for_end(struct supervisor *s, const struct config *config, const sigset_t *set)
 {
     mono_us deadline = {0};
-    bool stopping = false;
+    bool stopping = false, asked = false;
     while (!supervisor_has_ended(s)) {
         int n = next_signal(set, stopping ? &deadline : NULL);
         if (n == SIGHUP) {
@@ -109,14 +110,15 @@ static void wait_for_end(struct supervisor *s, const struct config *config, cons
             continue;
         }
         if (n == 0 && !supervisor_works(s))
-            exit_before_start();
+            exit_before_start(s);
         if (n == 0)
             exit_at_once("a thread did not end within stop_timeout_s");
-        if (n != SIGUSR1 && stopping)
+        if (n != SIGUSR1 && asked) /* the first may come when it ends by itself */
             exit_at_once("second signal");
         if (n != SIGUSR1) {
             log_info("%s: stops", n == SIGTERM ? "SIGTERM" : "SIGINT");
             supervisor_stop(s);
+            asked = true;
         }
         if (!stopping) /* whether it was asked to or had to */
             deadline = stop_deadline(s, config);

@@ -188,12 +188,21 @@ static bool on_progress(void *arg, uint64_t compared, uint64_t open)
 
 /* ---- One link ---- */
 
+/* For a document, which has no other place for it. The first one counts. */
+static void set_error(struct checked *j, const char *text)
+{
+    if (j->json != NULL && json_object_get(j->json, "error") == NULL)
+        json_object_set_new(j->json, "error", json_string(text));
+}
+
 static void report(void *arg, enum check_level level, const char *text, const char *mend)
 {
     struct checked *j = arg;
-    if (level == CHECK_FAIL)
-        fprintf(stderr, "twinlog: link %s: %s%s%s\n", j->config->name, text,
-                mend != NULL ? "; to mend it: " : "", mend != NULL ? mend : "");
+    if (level != CHECK_FAIL)
+        return;
+    fprintf(stderr, "twinlog: link %s: %s%s%s\n", j->config->name, text, mend != NULL ? "; to mend it: " : "",
+            mend != NULL ? mend : "");
+    set_error(j, text);
 }
 
 static bool load_table(struct checked *j, enum side side, struct table **ret_table, struct err *err)
@@ -205,11 +214,28 @@ static bool load_table(struct checked *j, enum side side, struct table **ret_tab
     return ok;
 }
 
+/* A key that is not there is a mistake in the config, which no server need be asked about. */
+static bool has_keys(const struct checked *j, struct err *err)
+{
+    for (size_t i = 0; i < j->config->ncolumns; i++) {
+        unsigned char(*keys)[CIPHER_KEY_BYTES];
+        size_t count;
+        if (!j->config->columns[i].ciphered)
+            continue;
+        if (!config_column_keys(&j->config->columns[i], &keys, &count, err))
+            return false;
+        mem_wipe_free(keys, count * sizeof(*keys));
+    }
+    return true;
+}
+
 /* False with an err, or without one when what is wrong has been said. */
 static bool build(struct checked *j, struct err *err)
 {
     const struct config *c = &j->ask->config;
     struct table *tables[2] = {NULL, NULL};
+    if (!has_keys(j, err))
+        return false;
     for (enum side s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         j->db[s] = (struct db_options){.server = config_find_server(c, j->config->side[s].server),
                                        .connect_timeout_s = c->connect_timeout_s,
@@ -351,28 +377,28 @@ static int repair(const struct checked *j)
     return err.code == 0 ? resync_without_daemon(j) : ask_failed(&err);
 }
 
+static int failed(struct checked *j, const struct err *err)
+{
+    set_error(j, err->text);
+    return ask_failed(err);
+}
+
 /* What the process would exit with if this were the only link. */
 static int verify_link(struct checked *j)
 {
     struct verify_result result;
     struct err err = ERR_INIT;
-    int ret = CLI_FAILED;
-    if (!build(j, &err) || !compare(j, &result, &err)) {
-        if (err.kind != ERR_NONE)
-            ask_failed(&err);
-        return ret;
-    }
-    ret = is_proven(&result) ? CLI_DONE : CLI_FAILED;
+    if (!build(j, &err) || !compare(j, &result, &err))
+        return err.kind != ERR_NONE ? failed(j, &err) : CLI_FAILED;
+    int ret = is_proven(&result) ? CLI_DONE : CLI_FAILED;
     show_result(j, &result);
     if (result.differing == 0 || !j->args->repair)
         return ret;
     if (repair(j) != CLI_DONE)
         return CLI_FAILED;
     j->again = true;
-    if (!compare(j, &result, &err)) {
-        ask_failed(&err);
-        return CLI_FAILED;
-    }
+    if (!compare(j, &result, &err))
+        return failed(j, &err);
     show_result(j, &result);
     return is_proven(&result) ? CLI_DONE : CLI_FAILED;
 }
@@ -396,19 +422,20 @@ int cmd_verify(const struct cli_args *args)
     if (!ask_begin(&ask, args->config_path))
         return CLI_USAGE;
     log_setup(LOG_WARN, ask.config.log_format, ask.config.log_keys);
-    int ret = knows_link(&ask.config, args->link) ? CLI_DONE : CLI_USAGE;
+    bool known = knows_link(&ask.config, args->link);
+    int ret = known ? CLI_DONE : CLI_USAGE;
     json_t *links = args->json ? json_object() : NULL;
-    for (size_t i = 0; i < ask.config.nlinks && ret != CLI_USAGE; i++) {
+    for (size_t i = 0; i < ask.config.nlinks && known; i++) {
         struct checked j = {.args = args, .ask = &ask, .config = &ask.config.links[i]};
         if (args->link != NULL && strcmp(args->link, j.config->name) != 0)
             continue;
         if (links != NULL)
             json_object_set_new(links, j.config->name, j.json = json_object());
-        if (verify_link(&j) != CLI_DONE)
-            ret = CLI_FAILED;
+        int of_link = verify_link(&j);
+        ret = of_link > ret ? of_link : ret; /* usage and config before what failed */
         job_done(&j);
     }
-    if (links != NULL && ret != CLI_USAGE) {
+    if (links != NULL && known) {
         json_t *document = json_pack("{s:b, s:O}", "equal", ret == CLI_DONE, "links", links);
         json_dumpf(document, stdout, JSON_INDENT(2));
         putchar('\n');

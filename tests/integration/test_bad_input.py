@@ -1,5 +1,6 @@
 """What cannot work is said in a clear line, before anything is started or changed."""
 
+import json
 import subprocess
 
 import pytest
@@ -116,7 +117,24 @@ def test_a_key_of_a_wrong_length(twin, key):
 def test_a_secret_that_is_not_there(twin):
     twin.daemon.write_config()
     del twin.daemon.env["ENCRYPTION_KEY"]
-    refused(twin, 2, "ENCRYPTION_KEY")
+    refused(twin, 2, "ENCRYPTION_KEY", "twinlog.conf:", "key_env")
+    code, text = twin.daemon.command("verify")
+    assert code == 2, text
+    line_with(text, ["ENCRYPTION_KEY", "twinlog.conf:", "key_env"])
+    code, text = twin.daemon.command("verify", "--json")
+    assert code == 2, text
+    document = json.loads(text[text.index("{"):])
+    assert not document["equal"] and "ENCRYPTION_KEY" in document["links"]["users"]["error"]
+
+
+def test_a_token_that_only_the_daemon_needs(twin):
+    twin.daemon.more["notify"] = {"url": "http://127.0.0.1:1/", "token_env": "NOT_SET_AT_ALL"}
+    twin.daemon.write_config()
+    refused(twin, 2, "twinlog.conf:", "notify.token_env", "NOT_SET_AT_ALL")
+    code, text = twin.daemon.command("check")
+    assert code == 2, text
+    line_with(text, ["twinlog.conf:", "notify.token_env", "NOT_SET_AT_ALL"])
+    assert twin.daemon.command("init")[0] == 0
 
 
 def test_wrong_usage():

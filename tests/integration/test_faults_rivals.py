@@ -95,6 +95,19 @@ def replicate(server, server_id):
     return c
 
 
+def test_a_signal_while_it_ends_by_itself_is_the_first(running):
+    daemon = running.daemon
+    with running.change_that_waits_for_a_lock():
+        rival = replicate(running.servers["left"], daemon.server_ids["auth"])
+        try:
+            wait_until("it ends", lambda: "so the daemon ends" in daemon.log(), 15 * SLOW)
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait_end(15 * SLOW) == 1
+        finally:
+            rival._force_close()
+    assert "SIGTERM: stops" in daemon.log() and "second signal" not in daemon.log(), daemon.log_tail()
+
+
 @pytest.mark.kinds
 @pytest.mark.parametrize("side", SIDES)
 def test_a_replica_with_the_same_server_id_ends_the_daemon(running, side):

@@ -1,6 +1,5 @@
 """Status, readiness, metrics and signals tell the truth."""
 
-import contextlib
 import json
 import os
 import re
@@ -250,23 +249,10 @@ def test_it_ends_at_once_when_idle(running, number):
         wait_until("no connection is left", lambda: gone(side), 5)
 
 
-@contextlib.contextmanager
-def change_that_waits_for_a_lock(twin):
-    twin.insert("left", 1)
-    twin.settle()
-    with twin.servers["right"].connect() as c, c.cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute("SELECT id FROM customer_db.customers WHERE id = 1 FOR UPDATE")
-        twin.update("left", 1, name="later")
-        wait_until("the applier waits for the row", lambda: twin.servers["right"].value(
-            "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"), 10 * SLOW)
-        yield
-
-
 def test_a_short_stop_timeout_gives_up_the_batch_in_hand(twin):
     twin.daemon.more["limits"] = {"stop_timeout_s": 1}
     twin.start()
-    with change_that_waits_for_a_lock(twin):
+    with twin.change_that_waits_for_a_lock():
         twin.daemon.signal(signal.SIGTERM)
         assert twin.daemon.wait_end(10 * SLOW) == 0, twin.daemon.log_tail()
     twin.daemon.start()
@@ -341,6 +327,27 @@ def test_sighup_rereads_the_log_level(running):
     assert daemon.is_running()
     assert lines_told() > 0
     running.settle()
+
+
+def test_sighup_before_the_servers_answer_counts_once_they_do(twin):
+    old, new = Cipher(), twin.cipher
+    daemon = twin.daemon
+    daemon.env["ENCRYPTION_KEY"] = old.key.hex()
+    daemon.env["NEW_KEY"] = new.key.hex()
+    daemon.write_config()
+    daemon.init()
+    twin.servers["right"].stop()
+    daemon.start(ready=False)
+    wait_until("it waits for the server", lambda: "nothing is started before it answers" in daemon.log(), 10 * SLOW)
+    config = daemon.config()
+    config["links"][0]["columns"][2]["cipher"]["key_env"] = "NEW_KEY"
+    daemon.write_config(config)
+    daemon.signal(signal.SIGHUP)
+    wait_until("it says when", lambda: "keys will be once the checks have passed" in daemon.log(), 10 * SLOW)
+    twin.servers["right"].start()
+    daemon.wait_ready()
+    twin.insert("right", 1)
+    twin.settle()  # opens what the left holds with the new key
 
 
 def test_sighup_rereads_the_keys(running):

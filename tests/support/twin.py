@@ -146,6 +146,19 @@ class Twin:
         rows = [self.servers[side].rows(f"SELECT name FROM {self.link.table(side)} WHERE id = %s", [key]) for side in SIDES]
         return tuple(row[0][0].removesuffix(" " + NAME_END) if row else None for row in rows)
 
+    @contextlib.contextmanager
+    def change_that_waits_for_a_lock(self):
+        """An application locks the row that the applier wants to write."""
+        self.insert("left", 1)
+        self.settle()
+        with self.servers["right"].connect() as c, c.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT id FROM customer_db.customers WHERE id = 1 FOR UPDATE")
+            self.update("left", 1, name="later")
+            wait_until("the applier waits for the row", lambda: self.servers["right"].value(
+                "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"), 10 * SLOW)
+            yield
+
     # ---- What must hold ----
 
     def difference(self):
