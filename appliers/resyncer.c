@@ -869,7 +869,7 @@ static void tell_end(struct resyncer *r, const struct job *job)
                                                    "the gap is closed: both tables have been compared"});
 }
 
-/* As long as it took: statements that go on and on keep the servers busy half of the time at most. */
+/* As long as it took, MAX_REST_S at most: or statements that go on and on would keep the servers busy all the time. */
 static int64_t rest_us(const struct job *j)
 {
     int64_t took = j->ended_at.v - j->started_at.v;
