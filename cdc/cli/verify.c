@@ -377,8 +377,18 @@ static int repair(const struct checked *j)
     return err.code == 0 ? resync_without_daemon(j) : ask_failed(&err);
 }
 
-static int failed(struct checked *j, const struct err *err)
+/* What is wrong at this point stands in the tables or with the servers, not in the config. */
+static int failed_to_compare(struct checked *j, const struct err *err)
 {
+    set_error(j, err->text);
+    ask_failed(err);
+    return CLI_FAILED;
+}
+
+static int failed_to_build(struct checked *j, const struct err *err)
+{
+    if (err->kind == ERR_NONE)
+        return CLI_FAILED;
     set_error(j, err->text);
     return ask_failed(err);
 }
@@ -388,8 +398,10 @@ static int verify_link(struct checked *j)
 {
     struct verify_result result;
     struct err err = ERR_INIT;
-    if (!build(j, &err) || !compare(j, &result, &err))
-        return err.kind != ERR_NONE ? failed(j, &err) : CLI_FAILED;
+    if (!build(j, &err))
+        return failed_to_build(j, &err);
+    if (!compare(j, &result, &err))
+        return failed_to_compare(j, &err);
     int ret = is_proven(&result) ? CLI_DONE : CLI_FAILED;
     show_result(j, &result);
     if (result.differing == 0 || !j->args->repair)
@@ -398,7 +410,7 @@ static int verify_link(struct checked *j)
         return CLI_FAILED;
     j->again = true;
     if (!compare(j, &result, &err))
-        return failed(j, &err);
+        return failed_to_compare(j, &err);
     show_result(j, &result);
     return is_proven(&result) ? CLI_DONE : CLI_FAILED;
 }
