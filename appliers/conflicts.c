@@ -5,6 +5,7 @@
 #include "appliers/conflicts.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum { NAME_BYTES = 256 };
 struct conflicts {
     const struct link *link;
     size_t keep;
+    atomic_bool loaded;
     pthread_mutex_t lock;
     struct conflict_record *records; /* ascending ids; key and columns are owned */
     size_t count, cap;
@@ -66,6 +68,9 @@ void conflicts_free(struct conflicts *c)
 }
 
 size_t conflicts_keep(const struct conflicts *c) { return c->keep; }
+
+bool conflicts_is_loaded(const struct conflicts *c) { return c->loaded; }
+void conflicts_set_loaded(struct conflicts *c) { c->loaded = true; }
 
 /* Where the id stands, or would. */
 static size_t find_place(const struct conflicts *c, uint64_t id)

@@ -38,6 +38,10 @@ struct conflicts *conflicts_new(const struct link *link, size_t keep);
 void conflicts_free(struct conflicts *c); /* NULL is fine */
 size_t conflicts_keep(const struct conflicts *c);
 
+/* Until the tables have been read, what is not here says nothing. */
+bool conflicts_is_loaded(const struct conflicts *c);
+void conflicts_set_loaded(struct conflicts *c);
+
 /* Copies. One that is there already is left as it is; the oldest goes when there are too many. */
 void conflicts_add(struct conflicts *c, const struct conflict_record *r, wall_us now);
 

@@ -52,6 +52,7 @@ struct quarantine {
     struct entry **slots;
     size_t nslots;
     atomic_size_t count;
+    atomic_bool loaded;
     struct entry *oldest, *newest;
     struct entry *cursor; /* where the next look for due keys begins; NULL: at the oldest */
     struct reason reasons[MAX_REASONS];
@@ -67,6 +68,9 @@ struct quarantine *quarantine_new(const struct link *link)
     pthread_mutex_init(&q->lock, NULL);
     return q;
 }
+
+bool quarantine_is_loaded(const struct quarantine *q) { return q->loaded; }
+void quarantine_set_loaded(struct quarantine *q) { q->loaded = true; }
 
 /* ---- Reasons ---- */
 
@@ -227,6 +231,7 @@ void quarantine_release(struct quarantine *q, const struct key *k)
 
 void quarantine_clear(struct quarantine *q)
 {
+    q->loaded = false;
     pthread_mutex_lock(&q->lock);
     while (q->oldest != NULL) {
         struct entry *e = q->oldest;

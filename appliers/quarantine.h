@@ -33,6 +33,10 @@ struct quarantine;
 struct quarantine *quarantine_new(const struct link *link);
 void quarantine_free(struct quarantine *q); /* NULL is fine */
 
+/* Until the tables have been read, at the start and after quarantine_clear(), that no key is here says nothing. */
+bool quarantine_is_loaded(const struct quarantine *q);
+void quarantine_set_loaded(struct quarantine *q);
+
 /* A refusal: the key waits from now on, or waits longer if it does already. */
 void quarantine_refused(struct quarantine *q, const struct quarantine_entry *e, wall_us now);
 /* One that the tables have, as it is at a start. */

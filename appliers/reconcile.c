@@ -396,6 +396,7 @@ static void take_state(struct apply *a, bool reopened, const struct store_state 
     for (int s = SIDE_LEFT; s <= SIDE_RIGHT; s++)
         for (size_t i = 0; i < state[s].nquarantined; i++)
             quarantine_restore(link_sync_quarantine(a->sync), &state[s].quarantined[i], clock_wall());
+    quarantine_set_loaded(link_sync_quarantine(a->sync));
     if (reopened) {
         link_sync_set_live(a->sync, a->from);
         a->stored.rows_done = state[side_peer(a->from)].checkpoint.rows_done;

@@ -987,9 +987,12 @@ static bool load(struct resyncer *r, struct err *err)
     struct store *const *stores = r->resync.apply.stores;
     struct conflicts *conflicts = link_sync_conflicts(r->o.sync);
 
-    return store_mysql_load_conflicts(stores[SIDE_LEFT], conflicts, err) &&
-           store_mysql_load_conflicts(stores[SIDE_RIGHT], conflicts, err) &&
-           load_job(r, stores[SIDE_LEFT], err);
+    if (!store_mysql_load_conflicts(stores[SIDE_LEFT], conflicts, err) ||
+        !store_mysql_load_conflicts(stores[SIDE_RIGHT], conflicts, err) ||
+        !load_job(r, stores[SIDE_LEFT], err))
+        return false;
+    conflicts_set_loaded(conflicts);
+    return true;
 }
 
 /* As a direction is opened: see applier.c. */

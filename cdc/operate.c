@@ -160,19 +160,33 @@ static bool job(void *arg, uint64_t id, struct job *ret_job)
     return found;
 }
 
-static bool last_job(void *arg, const char *link, struct job *ret_job)
+static enum api_result last_job(void *arg, const char *link, struct job *ret_job)
 {
     struct operate *o = arg;
     size_t first, end;
 
     if (!find_link(o, link, &first, &end) || first == end)
-        return false;
-    struct resyncer *r = served_now(o, first).resyncer;
+        return API_NOT_FOUND;
+    struct served served = served_now(o, first);
 
-    return r != NULL && resyncer_last_job(r, ret_job);
+    if (served.resyncer != NULL && resyncer_last_job(served.resyncer, ret_job))
+        return API_OK;
+    return served.sync != NULL && conflicts_is_loaded(link_sync_conflicts(served.sync)) ? API_NOT_FOUND
+                                                                                        : API_NOT_YET;
 }
 
 /* ---- Quarantine ---- */
+
+static enum api_result is_quarantine_known(struct operate *o, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        struct link_sync *sync = served_now(o, i).sync;
+
+        if (sync == NULL || !quarantine_is_loaded(link_sync_quarantine(sync)))
+            return API_NOT_YET;
+    }
+    return API_OK;
+}
 
 static size_t quarantine(void *arg, const char *link, size_t max,
                          void (*each)(void *each_arg, const struct waiting_key *k), void *each_arg,
@@ -181,13 +195,9 @@ static size_t quarantine(void *arg, const char *link, size_t max,
     struct operate *o = arg;
     size_t first, end, count = 0;
 
-    *ret_result = find_link(o, link, &first, &end) ? API_OK : API_INVALID;
-    for (size_t i = first; i < end && *ret_result == API_OK; i++) {
-        struct link_sync *sync = served_now(o, i).sync;
-
-        if (sync != NULL)
-            count += quarantine_each(link_sync_quarantine(sync), max, each, each_arg);
-    }
+    *ret_result = find_link(o, link, &first, &end) ? is_quarantine_known(o, first, end) : API_INVALID;
+    for (size_t i = first; i < end && *ret_result == API_OK; i++)
+        count += quarantine_each(link_sync_quarantine(served_now(o, i).sync), max, each, each_arg);
     return count;
 }
 
@@ -201,11 +211,18 @@ static enum api_result retry(void *arg, const char *link, const char *key, size_
         unknown_link(o, link, err);
         return API_INVALID;
     }
-    for (size_t i = first; i < end; i++) {
+    bool known = is_quarantine_known(o, first, end) == API_OK;
+
+    for (size_t i = first; i < end && (known || key != NULL); i++) {
         struct link_sync *sync = served_now(o, i).sync;
 
         if (sync != NULL)
             *ret_count += quarantine_hurry(link_sync_quarantine(sync), key);
+    }
+    if (!known && *ret_count == 0) {
+        err_set(err, ERR_RETRY, 0,
+                "the servers have not been reached yet, so what waits is not known; /readyz says why");
+        return API_NOT_YET;
     }
     if (key != NULL && *ret_count == 0) {
         err_set(err, ERR_CONFIG, 0, "no such key waits in quarantine");
@@ -216,6 +233,17 @@ static enum api_result retry(void *arg, const char *link, const char *key, size_
 
 /* ---- Conflicts ---- */
 
+static enum api_result are_conflicts_known(struct operate *o, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        struct link_sync *sync = served_now(o, i).sync;
+
+        if (sync == NULL || !conflicts_is_loaded(link_sync_conflicts(sync)))
+            return API_NOT_YET;
+    }
+    return API_OK;
+}
+
 static size_t conflicts(void *arg, const char *link, size_t max,
                         void (*each)(void *each_arg, const struct conflict *c), void *each_arg,
                         enum api_result *ret_result)
@@ -223,27 +251,25 @@ static size_t conflicts(void *arg, const char *link, size_t max,
     struct operate *o = arg;
     size_t first, end, count = 0;
 
-    *ret_result = find_link(o, link, &first, &end) ? API_OK : API_INVALID;
-    for (size_t i = first; i < end && *ret_result == API_OK; i++) {
-        struct link_sync *sync = served_now(o, i).sync;
-
-        if (sync != NULL)
-            count += conflicts_each(link_sync_conflicts(sync), max, each, each_arg);
-    }
+    *ret_result = find_link(o, link, &first, &end) ? are_conflicts_known(o, first, end) : API_INVALID;
+    for (size_t i = first; i < end && *ret_result == API_OK; i++)
+        count += conflicts_each(link_sync_conflicts(served_now(o, i).sync), max, each, each_arg);
     return count;
 }
 
-static bool conflict(void *arg, const char *link, uint64_t id,
-                     void (*each)(void *each_arg, const struct conflict *c), void *each_arg)
+static enum api_result conflict(void *arg, const char *link, uint64_t id,
+                                void (*each)(void *each_arg, const struct conflict *c), void *each_arg)
 {
     struct operate *o = arg;
     size_t first, end;
 
     if (!find_link(o, link, &first, &end) || end - first != 1)
-        return false;
+        return API_NOT_FOUND;
     struct link_sync *sync = served_now(o, first).sync;
 
-    return sync != NULL && conflicts_find(link_sync_conflicts(sync), id, each, each_arg);
+    if (sync != NULL && conflicts_find(link_sync_conflicts(sync), id, each, each_arg))
+        return API_OK;
+    return are_conflicts_known(o, first, end) == API_OK ? API_NOT_FOUND : API_NOT_YET;
 }
 
 /* ---- Life ---- */

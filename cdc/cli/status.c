@@ -204,7 +204,10 @@ static void show_reasons(json_t *document)
             show_conflicts(name, from, d);
         }
         show_job(json_object_get(o, "job"));
-        show_quarantined(name, ask_count(o, "quarantined"));
+        if (json_is_null(json_object_get(o, "quarantined")))
+            text_printf("\nlink %s: how many rows wait in quarantine is not known yet", name);
+        else
+            show_quarantined(name, ask_count(o, "quarantined"));
     }
 }
 

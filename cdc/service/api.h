@@ -33,24 +33,26 @@ struct api {
                                void *each_arg, struct err *err);
     /* A job that runs, or one of the last that ended. False: none of that id. */
     bool (*job)(void *arg, uint64_t id, struct job *ret_job);
-    /* The job of the link that runs, else the last one. False: there was none. */
-    bool (*last_job)(void *arg, const char *link, struct job *ret_job);
+    /* The job of the link that runs, else the last one. API_NOT_FOUND: there was none; API_NOT_YET: or so it seems. */
+    enum api_result (*last_job)(void *arg, const char *link, struct job *ret_job);
     /* Keys in quarantine, the oldest first, at most max of a link (NULL: all links). Returns how many there are in all.
-     * API_INVALID in *ret_result if the link is unknown. What each() gets lives until it returns. */
+     * API_INVALID in *ret_result if the link is unknown, API_NOT_YET if what one of them has is. What each() gets lives until
+     * it returns. */
     size_t (*quarantine)(void *arg, const char *link, size_t max,
                          void (*each)(void *each_arg, const struct waiting_key *k), void *each_arg,
                          enum api_result *ret_result);
     /* key: as listed ("id=42"), its value alone ("42"), or its hash ("#…" or the 16 digits); NULL: all keys. link may be NULL.
-     * *ret_count: so many will be tried now. API_NOT_FOUND if there is no such key. */
+     * *ret_count: so many will be tried now. API_NOT_FOUND if there is no such key, API_NOT_YET if
+     * there may be one. */
     enum api_result (*retry)(void *arg, const char *link, const char *key, size_t *ret_count,
                              struct err *err);
     /* Conflicts, the newest first, likewise. */
     size_t (*conflicts)(void *arg, const char *link, size_t max,
                         void (*each)(void *each_arg, const struct conflict *c), void *each_arg,
                         enum api_result *ret_result);
-    /* One conflict: calls each() at most once; false: none of that id. */
-    bool (*conflict)(void *arg, const char *link, uint64_t id,
-                     void (*each)(void *each_arg, const struct conflict *c), void *each_arg);
+    /* One conflict: calls each() at most once. API_NOT_FOUND: none of that id; API_NOT_YET: or so it seems. */
+    enum api_result (*conflict)(void *arg, const char *link, uint64_t id,
+                                void (*each)(void *each_arg, const struct conflict *c), void *each_arg);
 };
 
 #endif

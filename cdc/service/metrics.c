@@ -179,8 +179,11 @@ static void add_quarantined(struct status *s, const struct api *api, struct buf 
 {
     add_head(out, "twinlog_quarantined_rows", "gauge", "Keys whose winner the peer refuses, which wait.");
     for (size_t i = 0; i < s->nlinks; i++) {
+        size_t n;
+        if (!status_quarantined(&s->links[i], api, &n))
+            continue;
         begin_link(out, "twinlog_quarantined_rows", &s->links[i]);
-        add_count(out, status_quarantined(&s->links[i], api));
+        add_count(out, n);
     }
 }
 
@@ -210,7 +213,10 @@ static void add_resync(struct status *s, const struct api *api, struct buf *out)
     add_head(out, "twinlog_resync_running", "gauge", "1 while a resync of the link runs.");
     for (size_t i = 0; i < s->nlinks; i++) {
         struct job job;
-        bool runs = api->last_job(api->arg, s->links[i].name, &job) && job.state == JOB_RUNNING;
+        enum api_result result = api->last_job(api->arg, s->links[i].name, &job);
+        if (result == API_NOT_YET)
+            continue;
+        bool runs = result == API_OK && job.state == JOB_RUNNING;
         begin_link(out, "twinlog_resync_running", &s->links[i]);
         add_count(out, runs);
     }
@@ -218,7 +224,10 @@ static void add_resync(struct status *s, const struct api *api, struct buf *out)
              "1 from when rows may differ that no stream makes equal until a resync is done.");
     for (size_t i = 0; i < s->nlinks; i++) {
         struct job job;
-        bool needed = api->last_job(api->arg, s->links[i].name, &job) && job_needs_resync(&job) != NULL;
+        enum api_result result = api->last_job(api->arg, s->links[i].name, &job);
+        if (result == API_NOT_YET)
+            continue;
+        bool needed = result == API_OK && job_needs_resync(&job) != NULL;
         begin_link(out, "twinlog_resync_needed", &s->links[i]);
         add_count(out, needed);
     }

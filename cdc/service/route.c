@@ -55,6 +55,8 @@ static void refuse_result(struct request *r, enum api_result result, const char 
     route_error(r->a, code, text);
 }
 
+static const char not_yet[] = "the servers have not been reached yet, so this is not known; /readyz says why";
+
 /* ---- State ---- */
 
 static void get_healthz(struct request *r) { buf_adds(&r->a->body, "{\"status\":\"ok\"}\n"); }
@@ -200,7 +202,7 @@ static void answer_list(struct request *r, enum api_result result, const char *n
     if (result != API_OK) {
         json_decref(l->array);
         refuse_result(r, result,
-                      result == API_NOT_YET ? "the servers have not been reached yet; /readyz says why"
+                      result == API_NOT_YET ? not_yet
                                             : "there is no such link; /sync/status names all of them");
         return;
     }
@@ -278,9 +280,13 @@ static void add_one(void *arg, const struct conflict *c)
 static void answer_conflict(struct request *r, const char *link, uint64_t id)
 {
     json_t *o = NULL;
-    if (!r->c->api->conflict(r->c->api->arg, link, id, add_one, &o) || o == NULL) {
+    enum api_result result = r->c->api->conflict(r->c->api->arg, link, id, add_one, &o);
+    if (result != API_OK || o == NULL) {
         json_decref(o);
-        route_error(r->a, CODE_NOT_FOUND, "no such conflict: it may be forgotten, only the newest are kept");
+        refuse_result(r, result != API_OK ? result : API_NOT_FOUND,
+                      result == API_NOT_YET
+                          ? not_yet
+                          : "no such conflict: it may be forgotten, only the newest are kept");
         return;
     }
     document_add(o, &r->a->body);

@@ -157,10 +157,11 @@ uint64_t status_echoes(const struct status_link *l, enum side from)
     return feed != NULL ? feed->echoes : 0;
 }
 
-size_t status_quarantined(const struct status_link *l, const struct api *api)
+bool status_quarantined(const struct status_link *l, const struct api *api, size_t *ret_count)
 {
-    enum api_result result;
-    return api != NULL ? api->quarantine(api->arg, l->name, 0, NULL, NULL, &result) : 0;
+    enum api_result result = API_NOT_YET;
+    *ret_count = api != NULL ? api->quarantine(api->arg, l->name, 0, NULL, NULL, &result) : 0;
+    return result == API_OK;
 }
 
 /* A change that has come since then may not be in a queue yet; 0: there is none. */
@@ -351,7 +352,7 @@ static json_t *job_json(const struct status_link *l, const struct api *api, json
 {
     struct job job;
     *ret_needs = json_null();
-    if (api == NULL || !api->last_job(api->arg, l->name, &job))
+    if (api == NULL || api->last_job(api->arg, l->name, &job) != API_OK)
         return json_null();
     const char *needs = job_needs_resync(&job);
     if (needs != NULL)
@@ -365,8 +366,10 @@ static json_t *link_json(struct status_link *l, const struct api *api)
     for (enum side from = SIDE_LEFT; from <= SIDE_RIGHT; from++)
         json_object_set_new(directions, direction_name(from), direction_json(l, from));
     json_t *job = job_json(l, api, &needs);
+    size_t quarantined;
+    bool known = status_quarantined(l, api, &quarantined);
     return json_pack("{s:o, s:o, s:o, s:o}", "directions", directions, "quarantined",
-                     document_count(status_quarantined(l, api)), "needs_resync", needs, "job", job);
+                     known ? document_count(quarantined) : json_null(), "needs_resync", needs, "job", job);
 }
 
 void status_json(struct status *s, const struct api *api, struct buf *out)

@@ -54,8 +54,8 @@ bool status_lag_bytes(struct status_link *l, enum side from, uint64_t *ret_lag_b
 /* Read and not applied yet. */
 void status_queue(const struct status_link *l, enum side from, size_t *ret_items, size_t *ret_bytes);
 uint64_t status_echoes(const struct status_link *l, enum side from);
-/* Keys that wait now; api may be NULL: none. */
-size_t status_quarantined(const struct status_link *l, const struct api *api);
+/* Keys that wait now. False: nobody knows yet; api may be NULL: likewise. */
+bool status_quarantined(const struct status_link *l, const struct api *api, size_t *ret_count);
 /* GET /sync/status. api may be NULL: no link has a job then. */
 void status_json(struct status *s, const struct api *api, struct buf *out);
 bool status_readyz(struct status *s, struct buf *out); /* GET /readyz: returns status_ready() */

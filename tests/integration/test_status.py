@@ -329,6 +329,38 @@ def test_sighup_rereads_the_log_level(running):
     running.settle()
 
 
+def test_what_nobody_knows_yet_is_not_told_as_none(running):
+    daemon = running.daemon
+    running.unlogged_insert("right", 90, "taken@example.com")
+    running.insert("left", 1, email="taken@example.com")
+    daemon.wait_quarantine("id=1")
+    daemon.stop()
+    running.servers["right"].stop()
+    daemon.start(ready=False)
+    wait_until("it waits for the server", lambda: "nothing is started before it answers" in daemon.log(), 10 * SLOW)
+    for path in ("/sync/quarantine", "/sync/conflicts", "/sync/conflicts/users.17"):
+        code, text = daemon.http(path)
+        assert code == 503 and "not known" in json.loads(text)["error"], f"{path}: {code} {text}"
+    link = daemon.status()["links"]["users"]
+    assert link["quarantined"] is None and link["job"] is None, link
+    text = daemon.http("/metrics")[1]
+    for name in ("twinlog_quarantined_rows", "twinlog_resync_running", "twinlog_resync_needed"):
+        assert metric(text, name) is None, text
+    for words in (("quarantine", "list"), ("quarantine", "retry", "--all"), ("conflicts", "list")):
+        code, text = daemon.command(*words)
+        assert code == 1 and "not known" in text, f"{words}: {code} {text}"
+    assert "in quarantine is not known yet" in daemon.command("status")[1]
+    running.servers["right"].start()
+    daemon.wait_ready()
+    daemon.wait_quarantine("id=1")
+    text = daemon.http("/metrics")[1]
+    assert metric(text, "twinlog_quarantined_rows") == 1
+    assert metric(text, "twinlog_resync_running") == metric(text, "twinlog_resync_needed") == 0
+    assert daemon.http("/sync/conflicts")[0] == 200
+    running.delete("right", 90)
+    running.settle()
+
+
 def test_sighup_before_the_servers_answer_counts_once_they_do(twin):
     old, new = Cipher(), twin.cipher
     daemon = twin.daemon

@@ -82,11 +82,11 @@ static bool fake_job(void *arg, uint64_t id, struct job *ret_job)
     return id == 41 || id == UINT64_MAX;
 }
 
-static bool fake_last_job(void *arg, const char *link, struct job *ret_job)
+static enum api_result fake_last_job(void *arg, const char *link, struct job *ret_job)
 {
     (void)arg, (void)link;
     *ret_job = make_job(40, users_name);
-    return true;
+    return API_OK;
 }
 
 static size_t fake_quarantine(void *arg, const char *link, size_t max,
@@ -156,8 +156,8 @@ static size_t fake_conflicts(void *arg, const char *link, size_t max,
     return 2;
 }
 
-static bool fake_conflict(void *arg, const char *link, uint64_t id,
-                          void (*each)(void *each_arg, const struct conflict *c), void *each_arg)
+static enum api_result fake_conflict(void *arg, const char *link, uint64_t id,
+                                     void (*each)(void *each_arg, const struct conflict *c), void *each_arg)
 {
     char rest[32];
     (void)arg;
@@ -165,7 +165,7 @@ static bool fake_conflict(void *arg, const char *link, uint64_t id,
     note("conflict", link, rest);
     if (id == 17 || id == 18)
         each(each_arg, id == 17 ? &a_conflict : &a_delete);
-    return id == 17 || id == 18;
+    return id == 17 || id == 18 ? API_OK : id == 503 ? API_NOT_YET : API_NOT_FOUND;
 }
 
 static const struct api fake_api = {NULL,       fake_trigger,   fake_job,     fake_last_job, fake_quarantine,
@@ -458,6 +458,7 @@ static void test_parameters(void **state)
         {"GET", "/sync/conflicts/17?link=users", 200, "conflict link=users id=17", NULL},
         {"GET", "/sync/conflicts/users.17?link=users", 200, "conflict link=users id=17", NULL},
         {"GET", "/sync/conflicts/users.99", 404, "conflict link=users id=99", "no such conflict"},
+        {"GET", "/sync/conflicts/users.503", 503, "conflict link=users id=503", "not known"},
         {"GET", "/sync/conflicts/nobody.17", 404, "", "no such conflict"},
         {"GET", "/sync/conflicts/17?link=nobody", 400, "", "no such link"},
         {"GET", "/sync/conflicts/x.17?link=users", 400, "", "two links"},

@@ -296,11 +296,13 @@ static void test_jobs_are_found(void **state)
     (void)state;
     setup(&w);
     assert_false(w.api->job(w.api->arg, 1, &job));
-    assert_false(w.api->last_job(w.api->arg, "users", &job));
+    assert_int_equal(w.api->last_job(w.api->arg, "users", &job), API_NOT_YET);
     serve(&w, USERS);
     serve(&w, LOCAL);
+    assert_int_equal(w.api->last_job(w.api->arg, "users", &job), API_NOT_YET);
+    conflicts_set_loaded(link_sync_conflicts(w.sync[USERS]));
     assert_false(w.api->job(w.api->arg, 0, &job));
-    assert_false(w.api->last_job(w.api->arg, "users", &job)); /* there was none */
+    assert_int_equal(w.api->last_job(w.api->arg, "users", &job), API_NOT_FOUND);
     uint64_t first = begin_job(&w, LOCAL), second = begin_job(&w, USERS);
 
     assert_true(w.api->job(w.api->arg, first, &job));
@@ -311,10 +313,10 @@ static void test_jobs_are_found(void **state)
     assert_int_equal(job.cause, JOB_FIRST_START);
     assert_false(w.api->job(w.api->arg, second + 1, &job));
     assert_false(w.api->job(w.api->arg, 0, &job));
-    assert_true(w.api->last_job(w.api->arg, "local", &job));
+    assert_int_equal(w.api->last_job(w.api->arg, "local", &job), API_OK);
     assert_int_equal(job.id, first);
-    assert_false(w.api->last_job(w.api->arg, "orders", &job));
-    assert_false(w.api->last_job(w.api->arg, "nosuch", &job));
+    assert_int_equal(w.api->last_job(w.api->arg, "orders", &job), API_NOT_YET);
+    assert_int_equal(w.api->last_job(w.api->arg, "nosuch", &job), API_NOT_FOUND);
     teardown(&w);
 }
 
@@ -365,21 +367,29 @@ static void test_quarantine_of_one_link_or_all(void **state)
     refuse(&w, USERS, "1");
     refuse(&w, USERS, "2");
     refuse(&w, ORDERS, "1");
-    for (int served = 0; served < 2; served++) {
+    for (int known = 0; known < 2; known++) { /* what they have before it is loaded counts for nothing */
         char all[100] = "", some[100] = "", users[100] = "", none[100] = "";
+        enum api_result expected = known ? API_OK : API_NOT_YET;
 
-        assert_int_equal(w.api->quarantine(w.api->arg, NULL, 10, note_key, all, &result), served ? 3 : 0);
-        assert_int_equal(result, API_OK);
-        assert_string_equal(all, served ? "users:id=1 users:id=2 orders:id=1" : "");
-        assert_int_equal(w.api->quarantine(w.api->arg, NULL, 1, note_key, some, &result), served ? 3 : 0);
-        assert_string_equal(some, served ? "users:id=1 orders:id=1" : "");
-        assert_int_equal(w.api->quarantine(w.api->arg, "users", 10, note_key, users, &result),
-                         served ? 2 : 0);
+        for (size_t i = 0; i < NLINKS; i++) {
+            assert_int_equal(w.api->quarantine(w.api->arg, NULL, 10, note_key, none, &result), 0);
+            assert_int_equal(result, API_NOT_YET);
+            known ? quarantine_set_loaded(link_sync_quarantine(w.sync[i])) : serve(&w, i);
+        }
+        assert_int_equal(w.api->quarantine(w.api->arg, NULL, 10, note_key, all, &result), known ? 3 : 0);
+        assert_int_equal(result, expected);
+        assert_string_equal(all, known ? "users:id=1 users:id=2 orders:id=1" : "");
+        assert_int_equal(w.api->quarantine(w.api->arg, NULL, 1, note_key, some, &result), known ? 3 : 0);
+        assert_string_equal(some, known ? "users:id=1 orders:id=1" : "");
+        assert_int_equal(w.api->quarantine(w.api->arg, "users", 10, note_key, users, &result), known ? 2 : 0);
+        assert_int_equal(result, expected);
         assert_int_equal(w.api->quarantine(w.api->arg, "nosuch", 10, note_key, none, &result), 0);
         assert_int_equal(result, API_INVALID);
         assert_string_equal(none, "");
-        for (size_t i = 0; i < NLINKS; i++)
-            serve(&w, i);
+        assert_int_equal(w.api->retry(w.api->arg, NULL, NULL, &count, &err), expected);
+        assert_int_equal(w.api->retry(w.api->arg, NULL, "7", &count, &err),
+                         known ? API_NOT_FOUND : API_NOT_YET);
+        err_clear(&err);
     }
 
     assert_int_equal(w.api->retry(w.api->arg, NULL, "1", &count, &err), API_OK);
@@ -410,26 +420,32 @@ static void test_conflicts_of_one_link_or_all(void **state)
                       (wall_us){1});
     conflicts_add(link_sync_conflicts(w.sync[LOCAL]), &(struct conflict_record){.id = 2, .key = {"", 0}},
                   (wall_us){1});
-    for (int served = 0; served < 2; served++) {
+    for (int known = 0; known < 2; known++) {
         char all[100] = "", some[100] = "", one[100] = "";
+        enum api_result expected = known ? API_OK : API_NOT_YET, none = known ? API_NOT_FOUND : API_NOT_YET;
 
-        assert_int_equal(w.api->conflicts(w.api->arg, NULL, 10, note_conflict, all, &result), served ? 4 : 0);
-        assert_int_equal(result, API_OK);
-        assert_string_equal(all, served ? "users:3 users:2 users:1 local:2" : "");
+        for (size_t i = 0; i < NLINKS; i++) {
+            assert_int_equal(w.api->conflicts(w.api->arg, NULL, 10, note_conflict, all, &result), 0);
+            assert_int_equal(result, API_NOT_YET);
+            known ? conflicts_set_loaded(link_sync_conflicts(w.sync[i])) : serve(&w, i);
+        }
+        assert_int_equal(w.api->conflicts(w.api->arg, NULL, 10, note_conflict, all, &result), known ? 4 : 0);
+        assert_int_equal(result, expected);
+        assert_string_equal(all, known ? "users:3 users:2 users:1 local:2" : "");
         assert_int_equal(w.api->conflicts(w.api->arg, "users", 2, note_conflict, some, &result),
-                         served ? 3 : 0);
-        assert_string_equal(some, served ? "users:3 users:2" : "");
+                         known ? 3 : 0);
+        assert_string_equal(some, known ? "users:3 users:2" : "");
         assert_int_equal(w.api->conflicts(w.api->arg, "nosuch", 2, note_conflict, one, &result), 0);
         assert_int_equal(result, API_INVALID);
 
-        assert_int_equal(w.api->conflict(w.api->arg, "local", 2, note_conflict, one), served);
-        assert_string_equal(one, served ? "local:2" : "");
-        assert_false(w.api->conflict(w.api->arg, "local", 3, note_conflict, one));
-        assert_false(w.api->conflict(w.api->arg, "orders", 2, note_conflict, one));
-        assert_false(w.api->conflict(w.api->arg, "nosuch", 2, note_conflict, one));
-        assert_false(w.api->conflict(w.api->arg, NULL, 2, note_conflict, one)); /* ids are a link's own */
-        for (size_t i = 0; i < NLINKS; i++)
-            serve(&w, i);
+        assert_int_equal(w.api->conflict(w.api->arg, "local", 2, note_conflict, one),
+                         API_OK); /* it is there */
+        assert_string_equal(one, "local:2");
+        assert_int_equal(w.api->conflict(w.api->arg, "local", 3, note_conflict, one), none);
+        assert_int_equal(w.api->conflict(w.api->arg, "orders", 2, note_conflict, one), none);
+        assert_int_equal(w.api->conflict(w.api->arg, "nosuch", 2, note_conflict, one), API_NOT_FOUND);
+        assert_int_equal(w.api->conflict(w.api->arg, NULL, 2, note_conflict, one),
+                         API_NOT_FOUND); /* ids are a link's own */
     }
     teardown(&w);
 }

@@ -104,13 +104,14 @@ static json_t *at(json_t *o, const char *path)
 
 /* Link users has a job, the other one had none. */
 static struct job last_job;
-static bool get_last_job(void *arg, const char *link, struct job *ret_job)
+static bool is_known = true; /* what the tables have */
+static enum api_result get_last_job(void *arg, const char *link, struct job *ret_job)
 {
     assert_ptr_equal(arg, &last_job);
-    if (strcmp(link, users_name) != 0)
-        return false;
+    if (!is_known || strcmp(link, users_name) != 0)
+        return is_known ? API_NOT_FOUND : API_NOT_YET;
     *ret_job = last_job;
-    return true;
+    return API_OK;
 }
 static size_t count_quarantined(void *arg, const char *link, size_t max,
                                 void (*each)(void *each_arg, const struct waiting_key *k), void *each_arg,
@@ -120,8 +121,8 @@ static size_t count_quarantined(void *arg, const char *link, size_t max,
     (void)each_arg;
     assert_ptr_equal(arg, &last_job);
     assert_int_equal(max, 0);
-    *ret_result = API_OK;
-    return strcmp(link, users_name) == 0 ? 12 : 0;
+    *ret_result = is_known ? API_OK : API_NOT_YET;
+    return is_known && strcmp(link, users_name) == 0 ? 12 : 0;
 }
 static const struct api api = {.arg = &last_job, .last_job = get_last_job, .quarantine = count_quarantined};
 
@@ -575,6 +576,26 @@ static void test_metrics(void **state)
     end(s);
 }
 
+static void test_not_known_yet(void **state)
+{
+    (void)state;
+    struct status *s = started();
+    struct buf out = BUF_INIT;
+
+    is_known = false;
+    json_t *o = document_of(s, &api);
+    assert_true(json_is_null(at(o, "links.users.quarantined")));
+    assert_true(json_is_null(at(o, "links.users.job")));
+    json_decref(o);
+    metrics_text(s, &api, &out);
+    assert_null(strstr(out.data, "\ntwinlog_quarantined_rows{"));
+    assert_null(strstr(out.data, "\ntwinlog_resync_running{"));
+    assert_null(strstr(out.data, "\ntwinlog_resync_needed{"));
+    is_known = true;
+    buf_done(&out);
+    end(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +609,7 @@ int main(void)
         cmocka_unit_test(test_readyz),
         cmocka_unit_test(test_hostile_texts),
         cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_not_known_yet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
