@@ -35,7 +35,7 @@ struct api {
     bool (*job)(void *arg, uint64_t id, struct job *ret_job);
     /* The job of the link that runs, else the last one. API_NOT_FOUND: there was none; API_NOT_YET: or so it seems. */
     enum api_result (*last_job)(void *arg, const char *link, struct job *ret_job);
-    /* Keys in quarantine, the oldest first, at most max of a link (NULL: all links). Returns how many there are in all.
+    /* Keys in quarantine, of each link the oldest first, at most max of a link (NULL: all links). Returns how many there are in all.
      * API_INVALID in *ret_result if the link is unknown, API_NOT_YET if what one of them has is. What each() gets lives until
      * it returns. */
     size_t (*quarantine)(void *arg, const char *link, size_t max,
@@ -46,7 +46,7 @@ struct api {
      * there may be one. */
     enum api_result (*retry)(void *arg, const char *link, const char *key, size_t *ret_count,
                              struct err *err);
-    /* Conflicts, the newest first, likewise. */
+    /* Conflicts, of each link the newest first, likewise. */
     size_t (*conflicts)(void *arg, const char *link, size_t max,
                         void (*each)(void *each_arg, const struct conflict *c), void *each_arg,
                         enum api_result *ret_result);

@@ -123,7 +123,7 @@ static void add_servers(struct status *s, struct buf *out)
 static void add_reconnects(struct status *s, struct buf *out)
 {
     add_head(out, "twinlog_reconnects_total", "counter",
-             "Connections to the server that had to be made again.");
+             "Connections that had to be made again: those that read the server's log, or write to it.");
     for (size_t i = 0; i < s->nservers; i++) {
         struct server_stats *server = &s->servers[i];
         uint64_t n = server->reconnects;
@@ -139,7 +139,9 @@ static void add_reconnects(struct status *s, struct buf *out)
 
 static void add_applied(struct status *s, struct buf *out)
 {
-    add_head(out, "twinlog_changes_applied_total", "counter", "Rows written to the peer.");
+    add_head(out, "twinlog_changes_applied_total", "counter",
+             "Changes that the stream has written to the peer; a resync's are in "
+             "twinlog_resync_rows_written_total.");
     for (size_t i = 0; i < s->nlinks * 2; i++) {
         struct direction_stats *d = direction_at(s, i);
         const struct {
@@ -156,7 +158,9 @@ static void add_applied(struct status *s, struct buf *out)
 
 static void add_conflicts(struct status *s, struct buf *out)
 {
-    add_head(out, "twinlog_conflicts_total", "counter", "Keys that both sides wrote, by what decided.");
+    add_head(
+        out, "twinlog_conflicts_total", "counter",
+        "Keys that both sides wrote, as the stream met them, by what decided; a resync's are in its job.");
     for (size_t i = 0; i < s->nlinks * 2; i++) {
         struct direction_stats *d = direction_at(s, i);
         const struct {

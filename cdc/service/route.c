@@ -166,23 +166,51 @@ static void get_job(struct request *r)
 
 /* ---- Lists ---- */
 
+/* What several links hand on, each in its own order, in one order. */
 struct list {
     json_t *array;
-    size_t max; /* of all links together */
+    size_t max;    /* of all links together */
+    int64_t *when; /* of each one that stands there, in ascending order; owned */
 };
+
+/* Is there room for it? What is as old as another one comes behind it. */
+static bool list_wants(const struct list *l, int64_t when)
+{
+    size_t n = json_array_size(l->array);
+    return n < l->max || when < l->when[n - 1];
+}
+
+static void list_add(struct list *l, int64_t when, json_t *o)
+{
+    size_t n = json_array_size(l->array), at = n;
+    while (at > 0 && when < l->when[at - 1])
+        at--;
+    memmove(l->when + at + 1, l->when + at, (n - at) * sizeof(*l->when));
+    l->when[at] = when;
+    json_array_insert_new(l->array, at, o);
+    if (n == l->max)
+        json_array_remove(l->array, n);
+}
+
+static void list_done(struct list *l)
+{
+    json_decref(l->array);
+    free(l->when);
+}
 
 static void add_waiting_key(void *arg, const struct waiting_key *k)
 {
     struct list *l = arg;
-    if (json_array_size(l->array) < l->max)
-        json_array_append_new(l->array, document_waiting_key(k));
+    if (list_wants(l, k->since.v))
+        list_add(l, k->since.v, document_waiting_key(k));
 }
 
+/* The newest first. */
 static void add_conflict(void *arg, const struct conflict *c)
 {
     struct list *l = arg;
-    if (json_array_size(l->array) < l->max)
-        json_array_append_new(l->array, document_conflict(c));
+    if (list_wants(l, -c->at.v))
+        list_add(l, -c->at.v, document_conflict(c));
 }
 
 static bool read_list(struct request *r, struct list *ret_list)
@@ -192,7 +220,7 @@ static bool read_list(struct request *r, struct list *ret_list)
         refuse(r);
         return false;
     }
-    *ret_list = (struct list){json_array(), (size_t)max};
+    *ret_list = (struct list){json_array(), (size_t)max, mem_zalloc(max + 1, sizeof(int64_t))};
     return true;
 }
 
@@ -200,13 +228,13 @@ static void answer_list(struct request *r, enum api_result result, const char *n
                         struct list *l)
 {
     if (result != API_OK) {
-        json_decref(l->array);
         refuse_result(r, result,
                       result == API_NOT_YET ? not_yet
                                             : "there is no such link; /sync/status names all of them");
-        return;
+    } else {
+        document_add(json_pack("{s:o, s:O}", "count", document_count(count), name, l->array), &r->a->body);
     }
-    document_add(json_pack("{s:o, s:o}", "count", document_count(count), name, l->array), &r->a->body);
+    list_done(l);
 }
 
 static void get_quarantine(struct request *r)

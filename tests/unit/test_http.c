@@ -153,7 +153,13 @@ static size_t fake_conflicts(void *arg, const char *link, size_t max,
     *ret_result = known_link(link) ? API_OK : API_INVALID;
     each(each_arg, &a_conflict);
     each(each_arg, &a_delete);
-    return 2;
+    if (link != NULL || max != 2)
+        return 2;
+    struct conflict of_another_link = a_conflict;
+    of_another_link.link = "orders";
+    of_another_link.at.v++;
+    each(each_arg, &of_another_link);
+    return 3;
 }
 
 static enum api_result fake_conflict(void *arg, const char *link, uint64_t id,
@@ -559,6 +565,23 @@ static void test_lists(void **state)
     assert_true(json_is_null(json_object_get(right, "version")));
     assert_true(json_is_null(json_object_get(right, "updated_at")));
     assert_int_equal(json_array_size(json_object_get(second, "columns")), 0);
+    json_decref(o);
+    http_free(h);
+}
+
+/* What several links hand on is one list, the newest first. */
+static void test_conflicts_of_all_links_by_time(void **state)
+{
+    struct http *h = serve(NULL);
+    json_t *o;
+
+    (void)state;
+    assert_int_equal(ask_json(http_port(h), "GET", "/sync/conflicts?limit=2", &o), 200);
+    assert_int_equal(number_at(o, "count"), 3);
+    const json_t *list = json_object_get(o, "conflicts");
+    assert_int_equal(json_array_size(list), 2);
+    assert_string_equal(text_at(json_array_get(list, 0), "link"), "orders");
+    assert_string_equal(text_at(json_array_get(list, 1), "id"), "users.17");
     json_decref(o);
     http_free(h);
 }
@@ -1106,6 +1129,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_parameters, make_status, drop_status),
         cmocka_unit_test_setup_teardown(test_trigger_answer, make_status, drop_status),
         cmocka_unit_test_setup_teardown(test_lists, make_status, drop_status),
+        cmocka_unit_test_setup_teardown(test_conflicts_of_all_links_by_time, make_status, drop_status),
         cmocka_unit_test_setup_teardown(test_conflict_of_which_link, make_status, drop_status),
         cmocka_unit_test_setup_teardown(test_without_api, make_status, drop_status),
         cmocka_unit_test_setup_teardown(test_server_listeners, make_status, drop_status),
