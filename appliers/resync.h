@@ -7,6 +7,7 @@
 #define APPLIERS_RESYNC_H
 
 #include "appliers/apply.h"
+#include "appliers/keyset.h"
 #include "appliers/walk.h"
 
 /* What a resync has to know of the two streams. */
@@ -42,9 +43,10 @@ struct resync {
     struct resync_counts counts;
     bool patient; /* keys that are in doubt only because a server may take a pending key for them: ERR_BUSY, again later,
                      instead of a reconcile */
-    enum side source;   /* of the row that was planned last */
-    int64_t locked_us;  /* how long the last transactions held their locks */
-    uint64_t turn;      /* of the gates, in the last scan */
+    enum side source;      /* of the row that was planned last */
+    int64_t locked_us;     /* how long the last transactions held their locks */
+    uint64_t turn;         /* of the gates, in the last scan */
+    struct keyset settled; /* since resync_begin(): whatever becomes of them is the streams' business */
     struct pos ends[2]; /* of the logs, where they were looked at last: so far both readers have come; owned */
 
     /* Scans write too: what one side alone has, or has newer, is copied to this one right away. */

@@ -56,14 +56,17 @@ enum {
     ENDED_JOBS = 8,
     FIRST_ROWS = 64,
     LOCK_TARGET_US = 20000,
+    LEAST_GROUP_ROWS = 8, /* fewer would not be quicker, where it is a core that is waited for */
     CHUNK_BYTES = 2 << 20,
-    WITHOUT_COPIES = 8, /* chunks, after one of them failed */
-    READ_ON_WITHIN_MS = 200,
+    WITHOUT_COPIES = 8,      /* chunks, after one of them failed */
+    READ_ON_WITHIN_MS = 200, /* at first, and after each try that this was too short for twice as long */
+    READ_ON_DOUBLED = 3,     /* so often at most */
     LET_OTHERS_MS = 50,
     RUN_LOW_MS = 250,
-    PATIENT_TRIES = 5,   /* then keys in doubt are reconciled */
-    WAKE_EVERY_MS = 500, /* or as the options say */
-    OPEN_TURN_MS = 5000, /* is waited for at most */
+    PATIENT_TRIES = 5,         /* then keys in doubt are reconciled */
+    LATE_READER_WAIT_MS = 300, /* at most: it goes on by itself */
+    WAKE_EVERY_MS = 500,       /* or as the options say */
+    OPEN_TURN_MS = 5000,       /* is waited for at most */
     PURGE_EVERY_S = 3600,
     TELL_AGAIN_AFTER_S = 60,
     MAX_REST_S = 60,
@@ -85,11 +88,13 @@ struct resyncer {
     struct retry retry;
     struct backoff backoff;
     struct once trouble;
-    bool in_trouble; /* and it was told */
+    bool in_trouble;     /* and it was told */
+    bool reader_is_late; /* that is why the last try was none */
     mono_us last_purge, went_well_at;
     uint64_t chunk_quarantined;    /* of the chunk under way: keys that were refused */
     struct err left;               /* why a row was left for the chunk's next look */
     size_t chunk_rows, group_rows; /* read, and locked, at once at the moment */
+    size_t group_most;             /* rows that may be, by their size */
     struct pace pace;
     bool stores;      /* the progress of the chunk under way */
     size_t unstored;  /* rows done since progress was stored */
@@ -390,14 +395,19 @@ bool resyncer_on_begin(void *arg, struct apply *a, enum side from, enum job_caus
 
 /* ---- What a resync has to know of the streams ---- */
 
+/* The gates are held meanwhile, and a reader whose queue is full waits for them; so the wait has an end. On a machine where
+ * servers and readers get little of a core the same wait is too short each time, and the walk would not go on. */
 static bool read_on(void *arg, const struct pos ends[2], struct err *err)
 {
     struct resyncer *r = arg;
+    uint32_t doubled = r->backoff.tries < READ_ON_DOUBLED ? r->backoff.tries : READ_ON_DOUBLED;
 
     for (enum side log = SIDE_LEFT; log <= SIDE_RIGHT; log++)
-        if (!feed_wait_read(r->o.feed[log], &ends[log], READ_ON_WITHIN_MS))
+        if (!feed_wait_read(r->o.feed[log], &ends[log], READ_ON_WITHIN_MS << doubled)) {
+            r->reader_is_late = true;
             return err_set(err, ERR_BUSY, 0, "the reader of server %s does not get to the end of its binlog",
                            r->o.link->server[log]);
+        }
     return true;
 }
 
@@ -472,6 +482,9 @@ static bool may_try_again(struct resyncer *r, struct err *err)
         return halted_error(r, from, ERR_HALT, err);
     uint32_t wait_ms = backoff_next_ms(&r->backoff);
 
+    if (r->reader_is_late && wait_ms > LATE_READER_WAIT_MS)
+        wait_ms = LATE_READER_WAIT_MS;
+    r->reader_is_late = false;
     if (mono_diff_us(clock_mono(), r->went_well_at) >= TROUBLE_TOLD_AFTER_MS * 1000LL) {
         r->in_trouble = true;
         show_trouble(r, err->text);
@@ -506,6 +519,17 @@ static size_t scaled(size_t n, int64_t target, int64_t measured, size_t max)
     if (wanted > (int64_t)max)
         wanted = (int64_t)max;
     return wanted > 1 ? (size_t)wanted : 1;
+}
+
+/* rows: so many took as long as was measured. */
+static void scale_group(struct resyncer *r, size_t rows)
+{
+    size_t most = r->group_most < r->o.chunk_rows ? r->group_most : r->o.chunk_rows,
+           least = most < LEAST_GROUP_ROWS ? most : LEAST_GROUP_ROWS;
+
+    r->group_rows = scaled(rows, LOCK_TARGET_US, r->resync.locked_us, most);
+    if (r->group_rows < least)
+        r->group_rows = least;
 }
 
 /* What was done stays done, whatever becomes of the chunk. */
@@ -590,7 +614,7 @@ static bool settle(struct resyncer *r, const struct key *keys, size_t nkeys, str
         bool full = n == r->group_rows, ok = settle_group(r, keys + done, n, err);
 
         if (ok && (full || r->resync.locked_us > LOCK_TARGET_US))
-            r->group_rows = scaled(n, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
+            scale_group(r, n);
         if (!ok && !is_locked_out(err))
             return false;
         if (!ok) {
@@ -654,10 +678,9 @@ static void let_streams_go_on(struct resyncer *r)
 /* Of large rows few are locked, and held in memory, at once. */
 static void limit_group(struct resyncer *r, size_t npairs, size_t bytes)
 {
-    size_t most = npairs > 0 ? CHUNK_BYTES / (bytes / npairs + 1) + 1 : r->group_rows;
-
-    if (r->group_rows > most)
-        r->group_rows = most;
+    r->group_most = npairs > 0 ? CHUNK_BYTES / (bytes / npairs + 1) + 1 : r->o.chunk_rows;
+    if (r->group_rows > r->group_most)
+        r->group_rows = r->group_most;
 }
 
 /* With both gates held, within the scan of a chunk that is done. */
@@ -710,12 +733,12 @@ static void measure_chunk(struct resyncer *r, size_t npairs, size_t bytes)
 {
     r->chunk_rows = scaled(r->chunk_rows, (int64_t)pace_bytes(&r->pace, CHUNK_BYTES), (int64_t)bytes,
                            pace_rows(&r->pace, r->o.chunk_rows));
+    limit_group(r, npairs, bytes);
     if (r->resync.copied > 0) {
-        r->group_rows = scaled(r->group_rows, LOCK_TARGET_US, r->resync.locked_us, r->o.chunk_rows);
+        scale_group(r, r->group_rows);
         r->o.stats->resync_chunk_rows = r->group_rows;
         stat_histogram_add(&r->o.stats->resync_lock, r->resync.locked_us);
     }
-    limit_group(r, npairs, bytes);
 }
 
 /* What the scan has not stored yet. In memory the walk goes on behind the chunk in any case. */
@@ -765,6 +788,7 @@ static bool do_chunk(struct resyncer *r, struct walk *w, uint64_t generation, bo
     let_streams_go_on(r);
     choose_pace(r);
     r->resync.patient = r->backoff.tries < PATIENT_TRIES;
+    r->reader_is_late = false;
     r->chunk_quarantined = 0;
     r->walk_generation = generation;
     arena_init(&arena);
@@ -957,6 +981,7 @@ static void run_job(struct resyncer *r)
     backoff_reset(&r->backoff);
     r->in_trouble = false;
     r->went_well_at = clock_mono();
+    r->group_most = r->o.chunk_rows;
     r->chunk_rows = r->group_rows = FIRST_ROWS < r->o.chunk_rows ? FIRST_ROWS : r->o.chunk_rows;
     pace_begin(&r->pace, handed_on(r));
     r->no_copies = 0;

@@ -93,8 +93,8 @@ def pairing_of(item):
 
 def pytest_collection_modifyitems(config, items):
     """The tests of another pairing in a few groups, each one after the other in one worker, so that its servers are not started
-    for each test. These groups come first: the single tests behind them keep all workers busy to the end. Where
-    there are none, it is enough that the groups are many more than the workers."""
+    for each test. What takes longest comes first: slow single tests, then these groups. The single tests behind them keep all
+    workers busy to the end. Where there are none, it is enough that the groups are many more than the workers."""
     dropped = {None, NO_SERVERS} if set(config.getoption("--pairing")) & {"mysql", "mariadb"} else {None}
     config.hook.pytest_deselected(items=[item for item in items if pairing_of(item) in dropped])
     items[:] = [item for item in items if pairing_of(item) not in dropped]
@@ -110,7 +110,8 @@ def pytest_collection_modifyitems(config, items):
             groups[item] = n % parts, order[pairing]
             if len(pairings) > 1:
                 item.add_marker(pytest.mark.xdist_group(f"{pairing} {n % parts}"))
-    items.sort(key=lambda item: groups.get(item, (len(items), 0)))
+    alone = {True: (-1, 0), False: (len(items), 0)}  # by whether it is slow
+    items.sort(key=lambda item: groups.get(item, alone[item.get_closest_marker("slow") is not None]))
 
 
 def pytest_terminal_summary(terminalreporter):

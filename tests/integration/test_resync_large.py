@@ -36,7 +36,7 @@ class Application(threading.Thread):
         table, column = twin.link.table(side), twin.email_column(side)
         try:
             with twin.servers[side].connect() as c, c.cursor() as cursor:
-                while not self.stop.wait(0.002):
+                while not self.stop.wait(0.005):
                     self.n += 1
                     new = 2 * ROWS + 2 * self.n + (side == "right")
                     email = twin.email_value(side, email_of(f"new{new}"))

@@ -27,8 +27,8 @@ enum { BROKEN_LANES = 1 };
 #else
 enum { BROKEN_LANES = 0 };
 #endif
-/* The exhaustive search has one key, and what is read ahead are the next ones. */
-#ifdef BREAK_RESYNC_KEEPS_OLD_ROWS
+/* The exhaustive search has one key, and what is read ahead, or lies beside the chunk, are others. */
+#if defined(BREAK_RESYNC_KEEPS_OLD_ROWS) || defined(BREAK_RESYNC_FORGETS_ADDED)
 enum { NEEDS_KEYS = 1 };
 #else
 enum { NEEDS_KEYS = 0 };
