@@ -166,27 +166,37 @@ static void get_job(struct request *r)
 
 /* ---- Lists ---- */
 
-/* What several links hand on, each in its own order, in one order. */
+/* What several links hand on, each in its own order, which stays, in the order of time. */
 struct list {
     json_t *array;
-    size_t max;    /* of all links together */
-    int64_t *when; /* of each one that stands there, in ascending order; owned */
+    size_t max;       /* of all links together */
+    int64_t *when;    /* of each one that stands there, in ascending order; owned */
+    const char *link; /* of the one at hand, */
+    int64_t last;     /* and its time */
 };
 
-/* Is there room for it? What is as old as another one comes behind it. */
-static bool list_wants(const struct list *l, int64_t when)
+/* A clock may have gone back within a link. */
+static void list_next(struct list *l, const char *link, int64_t when)
 {
-    size_t n = json_array_size(l->array);
-    return n < l->max || when < l->when[n - 1];
+    bool goes_on = l->link != NULL && strcmp(l->link, link) == 0;
+    l->last = goes_on && when < l->last ? l->last : when;
+    l->link = link;
 }
 
-static void list_add(struct list *l, int64_t when, json_t *o)
+/* Is there room for it? What is as old as another one comes behind it. */
+static bool list_wants(const struct list *l)
+{
+    size_t n = json_array_size(l->array);
+    return n < l->max || l->last < l->when[n - 1];
+}
+
+static void list_add(struct list *l, json_t *o)
 {
     size_t n = json_array_size(l->array), at = n;
-    while (at > 0 && when < l->when[at - 1])
+    while (at > 0 && l->last < l->when[at - 1])
         at--;
     memmove(l->when + at + 1, l->when + at, (n - at) * sizeof(*l->when));
-    l->when[at] = when;
+    l->when[at] = l->last;
     json_array_insert_new(l->array, at, o);
     if (n == l->max)
         json_array_remove(l->array, n);
@@ -201,16 +211,18 @@ static void list_done(struct list *l)
 static void add_waiting_key(void *arg, const struct waiting_key *k)
 {
     struct list *l = arg;
-    if (list_wants(l, k->since.v))
-        list_add(l, k->since.v, document_waiting_key(k));
+    list_next(l, k->link, k->since.v);
+    if (list_wants(l))
+        list_add(l, document_waiting_key(k));
 }
 
 /* The newest first. */
 static void add_conflict(void *arg, const struct conflict *c)
 {
     struct list *l = arg;
-    if (list_wants(l, -c->at.v))
-        list_add(l, -c->at.v, document_conflict(c));
+    list_next(l, c->link, -c->at.v);
+    if (list_wants(l))
+        list_add(l, document_conflict(c));
 }
 
 static bool read_list(struct request *r, struct list *ret_list)
@@ -220,7 +232,8 @@ static bool read_list(struct request *r, struct list *ret_list)
         refuse(r);
         return false;
     }
-    *ret_list = (struct list){json_array(), (size_t)max, mem_zalloc(max + 1, sizeof(int64_t))};
+    *ret_list = (struct list){
+        .array = json_array(), .max = (size_t)max, .when = mem_zalloc(max + 1, sizeof(int64_t))};
     return true;
 }
 
