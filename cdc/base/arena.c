@@ -39,7 +39,7 @@ void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
 
 #define FIRST_BYTES ((size_t)976) /* malloc() is quicker up to 1032: a thread has such pieces at hand */
 #define MALLOC_BYTES ((size_t)16) /* that it takes beside */
-#define LARGEST_BYTES ((size_t)256 * 1024)
+#define LARGEST_BYTES ((size_t)32 * 1024) /* those of one size are used again: less lies idle in the heap */
 
 struct arena_block {
     struct arena_block *next;
