@@ -688,7 +688,7 @@ static void test_column_keys(void **state)
     char env[] = "TWINLOG_TEST_KEY", old[] = "TWINLOG_TEST_KEY_OLD";
     struct config_secret previous[2] = {{old, NULL, NULL}, {NULL, NULL, NULL}};
     struct config_column c = {
-        .ciphered = true, .key = {env, NULL, NULL}, .previous_keys = previous, .nprevious_keys = 2};
+        .ciphered = true, .key = {.env = env}, .previous_keys = previous, .nprevious_keys = 2};
     struct err err = ERR_INIT;
     unsigned char(*keys)[CIPHER_KEY_BYTES];
     size_t count;

@@ -11,7 +11,10 @@
 
 #include "appliers/keyset.h"
 
-static struct key numbered(char *text, int n) { return (struct key){text, (size_t)sprintf(text, "key %d", n)}; }
+static struct key numbered(char *text, int n)
+{
+    return (struct key){text, (size_t)sprintf(text, "key %d", n)};
+}
 
 static void holds_what_was_added(void **state)
 {

@@ -131,7 +131,7 @@ static struct config_column seed_columns[] = {
      .right = email_name,
      .ciphered = true,
      .sealed_side = SIDE_LEFT,
-     .key = {env_name, NULL}},
+     .key = {.env = env_name}},
     {.left = created_name, .right = created_name},
 };
 static struct config_column x_columns[] = {{.left = id_name, .right = id_name},

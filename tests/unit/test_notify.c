@@ -172,7 +172,7 @@ static struct notify *start_with(const char *user, bool only_gap, char *token_en
     char url[200];
     struct err err = ERR_INIT;
     snprintf(url, sizeof(url), "http://%s127.0.0.1:%u" SECRET_PATH, user, (unsigned)receiver.port);
-    struct config_notify config = {.url = url, .token = {token_env, NULL}};
+    struct config_notify config = {.url = url, .token = {.env = token_env}};
     for (int i = 0; i < EVENT_KINDS; i++)
         config.events[i] = !only_gap || i == EVENT_GAP;
     struct notify *n = notify_new(&config, "1.2.3", &err);
@@ -445,7 +445,7 @@ static void test_bad_token(void **state)
 {
     (void)state;
     char env[] = "TWINLOG_TEST_TOKEN", url[] = "http://127.0.0.1:1/";
-    struct config_notify config = {.url = url, .token = {env, NULL, NULL}};
+    struct config_notify config = {.url = url, .token = {.env = env}};
     struct err err = ERR_INIT;
     unsetenv(env);
     assert_null(notify_new(&config, "1", &err));
