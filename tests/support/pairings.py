@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 
-from support.servers import HOME, KINDS
+from support.servers import HOME, KINDS, ServerError
 
 SIDES = ("left", "right")
 
@@ -65,5 +65,10 @@ class Pool:
             server = self.servers.new(f"{name}-{kind}", SIDES.index(side) + 1, kind, **self.OPTIONS[side])
             self.made[side, kind] = server
         if not server.is_running():
-            server.start()
+            try:
+                server.start()
+            except ServerError:  # the test is told, the next one gets another server
+                del self.made[side, kind]
+                server.close()
+                raise
         return server
