@@ -69,6 +69,6 @@ class Pool:
                 server.start()
             except ServerError:  # the test is told, the next one gets another server
                 del self.made[side, kind]
-                server.close()
+                self.servers.drop(server)
                 raise
         return server
