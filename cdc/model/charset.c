@@ -223,9 +223,11 @@ static size_t put_utf8(char *to, uint32_t u)
     return 3;
 }
 
-/* One character of at most `len` bytes, len > 0; its length, or 0 if it is malformed. */
+/* One character of at most `len` bytes, len > 0; its length, or 0 if it is malformed, or longer than it need be. (Halves
+ * of surrogate pairs are text to MariaDB.) */
 static size_t get_utf8(const char *text, size_t len, uint32_t *ret_u)
 {
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char b = (unsigned char)text[0];
     size_t n = b < 0x80 ? 1 : b < 0xc2 ? 0 : b < 0xe0 ? 2 : b < 0xf0 ? 3 : b < 0xf5 ? 4 : 0;
     if (n == 0 || n > len)
@@ -236,6 +238,8 @@ static size_t get_utf8(const char *text, size_t len, uint32_t *ret_u)
             return 0;
         u = u << 6 | ((unsigned char)text[i] & 0x3f);
     }
+    if (u < least[n] || u > 0x10ffff)
+        return 0;
     *ret_u = u;
     return n;
 }
