@@ -74,6 +74,7 @@ void resync_done(struct resync *r)
 bool resync_begin(struct resync *r, const struct job_order *order, struct err *err)
 {
     r->order = *order;
+    r->walks = true;
     keyset_clear(&r->settled);
     memset(&r->counts, 0, sizeof r->counts);
     if (!reconcile_enter(&r->apply, GATE_BOTH, err))
@@ -81,6 +82,12 @@ bool resync_begin(struct resync *r, const struct job_order *order, struct err *e
     link_sync_set_order(r->apply.sync, order);
     link_sync_leave(r->apply.sync, GATE_BOTH);
     return true;
+}
+
+void resync_end(struct resync *r)
+{
+    r->walks = false;
+    keyset_clear(&r->settled);
 }
 
 bool resync_store(struct store *left, const struct resync_state *state, struct err *err)
@@ -923,7 +930,7 @@ bool resync_settle_together(struct resync *r, const struct key *keys, size_t nke
     if (ok && ndoubtful > 0)
         ok = reconcile_doubtful(r, doubtful, ndoubtful, err);
     /* Where a server may take keys for one another, what is written to one may be another's. */
-    for (size_t i = 0; i < nkeys && ok && !r->apply.link->loose_keys; i++)
+    for (size_t i = 0; i < nkeys && ok && r->walks && !r->apply.link->loose_keys; i++)
         keyset_add(&r->settled, &keys[i]);
     free(doubtful);
     return ok;

@@ -46,7 +46,8 @@ struct resync {
     enum side source;      /* of the row that was planned last */
     int64_t locked_us;     /* how long the last transactions held their locks */
     uint64_t turn;         /* of the gates, in the last scan */
-    struct keyset settled; /* since resync_begin(): whatever becomes of them is the streams' business */
+    bool walks;            /* from resync_begin() to resync_end() */
+    struct keyset settled; /* in that time: whatever becomes of them is the streams' business */
     struct pos ends[2]; /* of the logs, where they were looked at last: so far both readers have come; owned */
 
     /* Scans write too: what one side alone has, or has newer, is copied to this one right away. */
@@ -66,6 +67,8 @@ void resync_done(struct resync *r);
 
 /* From here on, until link_sync_set_order(NULL), the order decides the streams' conflicts too. No gate may be held. */
 bool resync_begin(struct resync *r, const struct job_order *order, struct err *err);
+/* No walk is under way any more: frees what it has kept in mind. */
+void resync_end(struct resync *r);
 
 /* Reads the walk's next chunk and lists the keys that have to be settled: all whose rows do not show, together with what is
  * pending, that both sides share a state from which the streams go on. No gate may be held; no row is locked, but for those

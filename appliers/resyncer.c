@@ -1000,6 +1000,7 @@ static void run_job(struct resyncer *r)
         else if (err.kind != ERR_NONE && err.kind != ERR_STOPPED && !may_try_again(r, &err))
             over = end_job(r, generation, JOB_FAILED, err.text);
     }
+    resync_end(&r->resync);
     ahead_end(r->ahead);
     slots_give(r->o.slots);
 }

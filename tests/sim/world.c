@@ -843,6 +843,7 @@ static void run_resync(struct actor *a)
         fprintf(stderr, "a resync ended by itself: %s\n", err.text);
         abort();
     }
+    resync_end(&a->resync);
     arena_done(&arena);
     arena_done(&first_arena);
     arena_done(&a->ahead_arena);
